@@ -1,0 +1,88 @@
+// Loops in a decode step are tens of microseconds long, so workers spin between them and sleep only
+// when nothing has come for a while.
+#include "base/thread_pool.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kOpen = 1U << 16;
+constexpr uint32_t kInside = kOpen - 1;
+constexpr int kGenerationShift = 17;
+// About 100 us of pausing: longer than the gaps within a step, shorter than anyone would notice.
+constexpr int kSpins = 2000;
+
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  state_.fetch_add(1U << kGenerationShift);  // changes the value that sleepers wait on
+  state_.notify_all();
+  workers_.clear();
+}
+
+void ThreadPool::RunItems() {
+  for (int64_t i = next_.fetch_add(1, std::memory_order_relaxed); i < items_;
+       i = next_.fetch_add(1, std::memory_order_relaxed)) {
+    call_(context_, i);
+  }
+}
+
+void ThreadPool::Run(int64_t items, Call call, const void* context) {
+  call_ = call;
+  context_ = context;
+  items_ = items;
+  next_.store(0, std::memory_order_relaxed);
+  const uint32_t generation = (state_.load(std::memory_order_relaxed) >> kGenerationShift) + 1;
+  state_.store((generation << kGenerationShift) | kOpen);
+  if (sleepers_.load() > 0) state_.notify_all();
+  RunItems();
+  // Close, then wait for those who got in.
+  for (uint32_t state = state_.fetch_and(~kOpen) & ~kOpen; (state & kInside) != 0;
+       state = state_.load(std::memory_order_acquire)) {
+    Pause();
+  }
+}
+
+bool ThreadPool::Join(uint32_t* last_generation) {
+  uint32_t state = state_.load(std::memory_order_acquire);
+  while ((state & kOpen) != 0 && (state >> kGenerationShift) != *last_generation) {
+    if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
+      *last_generation = state >> kGenerationShift;
+      return true;
+    }
+  }
+  return false;
+}
+
+void ThreadPool::Work() {
+  uint32_t last_generation = 0;
+  int idle = 0;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    if (Join(&last_generation)) {
+      RunItems();
+      state_.fetch_sub(1, std::memory_order_release);
+      idle = 0;
+    } else if (++idle < kSpins) {
+      Pause();
+    } else {
+      sleepers_.fetch_add(1);
+      const uint32_t state = state_.load();
+      const bool missed = (state & kOpen) != 0 && (state >> kGenerationShift) != last_generation;
+      if (!missed && !stop_.load()) state_.wait(state);
+      sleepers_.fetch_sub(1);
+      idle = 0;
+    }
+  }
+}
+
+}  // namespace sluice

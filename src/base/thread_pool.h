@@ -1,0 +1,56 @@
+// ParallelFor over a fixed set of threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+
+// Runs one loop at a time; the calling thread takes part, so a pool of 1 has no threads at all.
+// Items are claimed one by one, in order: which thread runs an item must not matter to its result.
+// A worker that sleeps never delays a loop: it joins if it wakes in time, and the loop is over when
+// every item is done. ParallelFor may be called by one thread at a time.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(item) for item in [0, items); returns when all have returned.
+  template <typename Body>
+  void ParallelFor(int64_t items, const Body& body) {
+    if (items <= 0) return;
+    if (items == 1 || workers_.empty()) {
+      for (int64_t i = 0; i < items; ++i) body(i);
+      return;
+    }
+    Run(items, [](const void* context, int64_t item) { (*static_cast<const Body*>(context))(item); },
+        &body);
+  }
+
+ private:
+  using Call = void (*)(const void* context, int64_t item);
+  void Run(int64_t items, Call call, const void* context);
+  void Work();
+  void RunItems();
+  bool Join(uint32_t* last_generation);
+
+  // The loop under way. Written only while state_ says closed and nobody is inside.
+  Call call_ = nullptr;
+  const void* context_ = nullptr;
+  int64_t items_ = 0;
+  alignas(64) std::atomic<int64_t> next_{0};
+  // generation << 17 | open << 16 | threads inside. Wrapping generations cost at most a missed
+  // chance to help.
+  alignas(64) std::atomic<uint32_t> state_{0};
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,16 @@
+// safetensors headers, and directories of them with an index (huggingface/safetensors README).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/file.h"
+#include "checkpoint/tensor_table.h"
+#include "sluice/status.h"
+
+namespace sluice {
+
+// Adds the tensors of `file`. Tensors of types that no weight has (I64, BOOL, ...) are left out.
+Status ReadSafetensors(const File* file, TensorTable* tensors);
+
+}  // namespace sluice

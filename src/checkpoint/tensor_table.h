@@ -1,0 +1,63 @@
+// Where each tensor of a model lies: name -> file, offset, shape, format. Checked when it is made:
+// every range lies inside its file and has exactly the bytes that shape and format demand.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "sluice/status.h"
+#include "tensor/format.h"
+
+namespace sluice {
+
+// A range of bytes of a file that holds a matrix [rows, cols], row after row.
+struct TensorExtent {
+  const File* file = nullptr;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  Format format = Format::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+};
+
+struct TensorEntry {
+  const File* file = nullptr;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  Format format = Format::kF32;
+  std::vector<int64_t> shape;  // outermost first, as in PyTorch: the last dimension is contiguous
+};
+
+class TensorTable {
+ public:
+  // Takes the file over; the entries that Insert gets may point to it.
+  const File* AddFile(std::unique_ptr<File> file);
+  const std::vector<std::unique_ptr<File>>& files() const { return files_; }
+
+  // Fails on a duplicate name, a shape that does not fit the format, a product that overflows, and a
+  // range that leaves the file. Sets entry.bytes from shape and format.
+  Status Insert(const std::string& name, TensorEntry entry);
+
+  bool Has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+  const std::map<std::string, TensorEntry, std::less<>>& entries() const { return entries_; }
+
+  // The tensor as a matrix [rows, cols]; a vector is one row. Fails if it is missing or has another
+  // shape.
+  Result<TensorExtent> Matrix(std::string_view name, int64_t rows, int64_t cols) const;
+  // Slice `index` of a tensor [count, rows, cols].
+  Result<TensorExtent> Slice(std::string_view name, int64_t index, int64_t count, int64_t rows,
+                             int64_t cols) const;
+
+ private:
+  Result<const TensorEntry*> Find(std::string_view name, const std::vector<int64_t>& shape) const;
+
+  std::vector<std::unique_ptr<File>> files_;
+  std::map<std::string, TensorEntry, std::less<>> entries_;
+};
+
+}  // namespace sluice
