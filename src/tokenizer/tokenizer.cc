@@ -185,7 +185,9 @@ bool Tokenizer::IsText(TokenId id) const {
 std::string Tokenizer::TokenText(TokenId id) const {
   const std::string& piece = pieces_[static_cast<size_t>(id)];
   const TokenKind kind = KindOf(id);
-  if (kind == TokenKind::kByte) return {1, static_cast<char>(ByteNamed(piece).value_or(0))};
+  if (kind == TokenKind::kByte) {
+    return std::string(1, static_cast<char>(ByteNamed(piece).value_or(0)));
+  }
   if (bpe_ == BpeKind::kSentencePiece) return rules_.mark_spaces ? WithPlainSpaces(piece) : piece;
   return kind == TokenKind::kNormal ? BytesOfPiece(piece) : piece;
 }
