@@ -1,0 +1,127 @@
+// GGUF's tokenizer keys (ggml docs/gguf.md, and what its converters write) as a Vocabulary.
+#include "model/vocabulary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "tokenizer/tokenizer_json.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kPrefix[] = "tokenizer.ggml.";
+
+std::string Key(const char* name) { return std::string(kPrefix) + name; }
+
+Status ReadId(const Metadata& metadata, const char* name, std::optional<TokenId>* id) {
+  const std::string key = Key(name);
+  if (!metadata.Has(key)) return {};
+  SLUICE_TRY_ASSIGN(const int64_t value,
+                    metadata.Int(key, 0, static_cast<int64_t>(kMaxPieces) - 1));
+  *id = static_cast<TokenId>(value);
+  return {};
+}
+
+Status ReadPieces(const Metadata& metadata, Vocabulary* vocabulary) {
+  SLUICE_TRY_ASSIGN(const std::vector<std::string>* pieces, metadata.Strings(Key("tokens")));
+  if (pieces == nullptr) {
+    return NotFoundError(metadata.source() + ": no " + Key("tokens") + ": it has no vocabulary");
+  }
+  vocabulary->pieces = *pieces;
+  SLUICE_TRY_ASSIGN(const std::vector<int64_t>* kinds, metadata.Ints(Key("token_type")));
+  if (kinds != nullptr) {
+    vocabulary->kinds.reserve(kinds->size());
+    for (const int64_t kind : *kinds) {
+      if (kind < 0 || kind > static_cast<int64_t>(TokenKind::kByte)) {
+        return CorruptError(
+            fmt::format("{}: {} holds {}", metadata.source(), Key("token_type"), kind));
+      }
+      // 0 is "undefined", which nothing tells from an ordinary token.
+      vocabulary->kinds.push_back(kind == 0 ? TokenKind::kNormal : static_cast<TokenKind>(kind));
+    }
+  }
+  return {};
+}
+
+Status ReadByteLevel(const Metadata& metadata, Vocabulary* vocabulary) {
+  vocabulary->bpe = BpeKind::kByteLevel;
+  SLUICE_TRY_ASSIGN(const std::vector<std::string>* merges, metadata.Strings(Key("merges")));
+  if (merges == nullptr) {
+    return NotFoundError(metadata.source() + ": no " + Key("merges") +
+                         " for a byte-level encoding");
+  }
+  vocabulary->merges.reserve(merges->size());
+  for (const std::string& text : *merges) {
+    SLUICE_TRY_ASSIGN(Merge merge, ParseMerge(text));
+    vocabulary->merges.push_back(std::move(merge));
+  }
+  SLUICE_TRY_ASSIGN(const std::string name, metadata.StringOr(Key("pre"), "default"));
+  return ApplyNamedPreTokenizer(name, vocabulary);
+}
+
+Status ReadSentencePiece(const Metadata& metadata, Vocabulary* vocabulary) {
+  vocabulary->bpe = BpeKind::kSentencePiece;
+  SLUICE_TRY_ASSIGN(const std::vector<double>* scores, metadata.Floats(Key("scores")));
+  if (scores != nullptr) vocabulary->scores.assign(scores->begin(), scores->end());
+  SLUICE_TRY_ASSIGN(const bool prefix, metadata.BoolOr(Key("add_space_prefix"), true));
+  vocabulary->rules.mark_spaces = true;
+  vocabulary->rules.prefix = prefix ? SpacePrefix::kEveryText : SpacePrefix::kNever;
+  vocabulary->rules.byte_fallback = std::find(vocabulary->kinds.begin(), vocabulary->kinds.end(),
+                                              TokenKind::kByte) != vocabulary->kinds.end();
+  vocabulary->rules.fuse_unknown = true;
+  return {};
+}
+
+Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
+  SpecialIds& special = vocabulary->special;
+  SLUICE_TRY(ReadId(metadata, "bos_token_id", &special.bos));
+  SLUICE_TRY(ReadId(metadata, "eos_token_id", &special.eos));
+  SLUICE_TRY(ReadId(metadata, "eot_token_id", &special.eot));
+  SLUICE_TRY(ReadId(metadata, "unknown_token_id", &special.unk));
+  SLUICE_TRY(ReadId(metadata, "padding_token_id", &special.pad));
+  std::optional<TokenId> end_of_message;
+  SLUICE_TRY(ReadId(metadata, "eom_token_id", &end_of_message));
+  if (end_of_message) vocabulary->end_of_generation.push_back(*end_of_message);
+  // SentencePiece models that do not say start with bos; others do not.
+  const bool usual = vocabulary->bpe == BpeKind::kSentencePiece && special.bos.has_value();
+  SLUICE_TRY_ASSIGN(vocabulary->add_bos, metadata.BoolOr(Key("add_bos_token"), usual));
+  SLUICE_TRY_ASSIGN(vocabulary->add_eos, metadata.BoolOr(Key("add_eos_token"), false));
+  return {};
+}
+
+}  // namespace
+
+Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata) {
+  Vocabulary vocabulary;
+  SLUICE_TRY_ASSIGN(const std::string model, metadata.String(Key("model")));
+  SLUICE_TRY(ReadPieces(metadata, &vocabulary));
+  Status read;
+  if (model == "gpt2") {
+    read = ReadByteLevel(metadata, &vocabulary);
+  } else if (model == "llama") {
+    read = ReadSentencePiece(metadata, &vocabulary);
+  } else {
+    read = UnsupportedError(
+        fmt::format("tokenizer model \"{}\" is not known; known are gpt2 and llama", model));
+  }
+  SLUICE_TRY(read.Annotate(metadata.source()));
+  SLUICE_TRY(ReadSpecial(metadata, &vocabulary));
+  return vocabulary;
+}
+
+Result<Vocabulary> VocabularyOf(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == CheckpointKind::kGguf) return VocabularyFromGguf(checkpoint.metadata);
+  if (checkpoint.tokenizer_json.empty()) {
+    return NotFoundError(checkpoint.path + ": no tokenizer.json");
+  }
+  Result<Vocabulary> vocabulary =
+      ParseTokenizerJson(checkpoint.tokenizer_json, checkpoint.tokenizer_config_json);
+  if (!vocabulary.ok()) return vocabulary.status().Annotate(checkpoint.path);
+  return vocabulary;
+}
+
+}  // namespace sluice

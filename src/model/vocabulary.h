@@ -1,0 +1,18 @@
+// The vocabulary of a model, from wherever its checkpoint keeps it.
+#pragma once
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/metadata.h"
+#include "sluice/status.h"
+#include "tokenizer/vocabulary.h"
+
+namespace sluice {
+
+// From the keys tokenizer.ggml.* of a GGUF file. Models "gpt2" (byte-level) and "llama"
+// (SentencePiece) are known.
+Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata);
+
+// The same, or from tokenizer.json and what lies beside it.
+Result<Vocabulary> VocabularyOf(const Checkpoint& checkpoint);
+
+}  // namespace sluice

@@ -1,0 +1,145 @@
+// Reproduces every line of the vocabulary vectors in ../shared/data/tokenizers, where they are.
+#include "model/vocabulary.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "tokenizer/stream_decoder.h"
+#include "tokenizer/tokenizer.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kFolder[] = "../shared/data/tokenizers/";
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The texts between the separator lines.
+std::vector<std::string> TextsOf(const std::string& content) {
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  std::vector<std::string> texts;
+  for (size_t begin = 0; begin < content.size();) {
+    const size_t end = content.find(separator, begin);
+    if (end == std::string::npos) break;
+    texts.push_back(content.substr(begin, end - begin));
+    begin = end + separator.size();
+  }
+  return texts;
+}
+
+std::vector<std::vector<TokenId>> IdsOf(const std::string& content) {
+  std::vector<std::vector<TokenId>> lines;
+  std::istringstream stream(content);
+  for (std::string line; std::getline(stream, line);) {
+    std::istringstream words(line);
+    std::vector<TokenId> ids;
+    for (TokenId id = 0; words >> id;) ids.push_back(id);
+    lines.push_back(ids);
+  }
+  return lines;
+}
+
+class VocabularyVectorsTest : public testing::TestWithParam<const char*> {
+ protected:
+  std::string Path() const { return std::string(kFolder) + "ggml-vocab-" + GetParam() + ".gguf"; }
+};
+
+TEST_P(VocabularyVectorsTest, EveryLineIsReproduced) {
+  if (!std::filesystem::exists(Path() + ".inp")) GTEST_SKIP() << Path() << ".inp is absent";
+  if (!std::filesystem::exists(Path())) {
+    GTEST_SKIP() << Path() << " is absent: texts and ids without their vocabulary";
+  }
+  const Result<Checkpoint> checkpoint = OpenCheckpoint(Path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  Result<Vocabulary> vocabulary = VocabularyOf(*checkpoint);
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+
+  const std::vector<std::string> texts = TextsOf(ReadFile(Path() + ".inp"));
+  const std::vector<std::vector<TokenId>> expected = IdsOf(ReadFile(Path() + ".out"));
+  ASSERT_EQ(texts.size(), 46U);
+  ASSERT_EQ(expected.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "line " << i + 1 << ": " << texts[i]);
+    const std::vector<TokenId> ids = (*tokenizer)->Encode(texts[i], SpecialTokens::kPlain);
+    EXPECT_EQ(ids, expected[i]);
+    EXPECT_EQ((*tokenizer)->Decode(ids), texts[i]);
+    StreamDecoder stream(**tokenizer, StreamStart::kNewText);
+    std::string streamed;
+    for (const TokenId id : ids) streamed += stream.Push(id);
+    EXPECT_EQ(streamed, texts[i]);
+    EXPECT_EQ(stream.Flush(), "");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, VocabularyVectorsTest,
+                         testing::Values("gpt-2", "llama-spm", "deepseek-llm", "qwen2"),
+                         [](const auto& family) {
+                           std::string name = family.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+Metadata SmallMetadata() {
+  Metadata metadata("small.gguf");
+  metadata.Insert("tokenizer.ggml.model", std::string("llama"));
+  metadata.Insert("tokenizer.ggml.tokens",
+                  std::vector<std::string>{"<unk>", "<s>", "▁", "a", "▁a"});
+  metadata.Insert("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3, 1, 1, 1});
+  metadata.Insert("tokenizer.ggml.scores", std::vector<double>{0, 0, -2, -3, -1});
+  metadata.Insert("tokenizer.ggml.bos_token_id", uint64_t{1});
+  metadata.Insert("tokenizer.ggml.unknown_token_id", uint64_t{0});
+  return metadata;
+}
+
+TEST(VocabularyFromGgufTest, ReadsASentencePieceModel) {
+  Result<Vocabulary> vocabulary = VocabularyFromGguf(SmallMetadata());
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+  EXPECT_TRUE(vocabulary->add_bos);
+  EXPECT_EQ(vocabulary->special.bos, 1);
+  EXPECT_EQ(vocabulary->special.eos, std::nullopt);
+  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode("aa ab", SpecialTokens::kPlain),
+            (std::vector<TokenId>{4, 3, 4, 0}));
+}
+
+TEST(VocabularyFromGgufTest, SaysWhatIsWrong) {
+  const auto failure = [](const char* key, MetadataValue value) {
+    Metadata metadata("small.gguf");
+    const Metadata whole = SmallMetadata();
+    for (const auto& [name, kept] : whole.values()) {
+      if (name != key) metadata.Insert(name, kept);
+    }
+    metadata.Insert(key, std::move(value));
+    Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
+    if (!vocabulary.ok()) return vocabulary.status().message();
+    return Tokenizer::Create(*std::move(vocabulary)).status().message();
+  };
+  EXPECT_NE(failure("tokenizer.ggml.model", std::string("bert")).find("\"bert\" is not known"),
+            std::string::npos);
+  EXPECT_NE(failure("tokenizer.ggml.model", std::string("gpt2")).find("merges"), std::string::npos);
+  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3, 1, 1, 9}).find("9"),
+            std::string::npos);
+  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3}).find("2 token types"),
+            std::string::npos);
+  EXPECT_NE(failure("tokenizer.ggml.scores", std::vector<double>{0}).find("1 scores for 5"),
+            std::string::npos);
+  EXPECT_NE(failure("tokenizer.ggml.bos_token_id", uint64_t{77}).find("77"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,194 @@
+// Reads "normalizer" and "pre_tokenizer". Every pre-tokenizer becomes a split by some pattern.
+#include "tokenizer/text_rules_json.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tokenizer/splitter.h"
+#include "tokenizer/unicode.h"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kSpaceMark = "\u2581";
+
+// The elements of a "Sequence" under `list_name`, or the single element; sequences within sequences
+// are not what any file holds.
+std::vector<const Json*> ElementsOf(const Json& stage, const char* list_name) {
+  std::vector<const Json*> elements;
+  if (stage.is_null()) return elements;
+  if (StringField(stage, "type") != "Sequence") return {&stage};
+  const Json& list = Field(stage, list_name);
+  for (const Json& element : list) elements.push_back(&element);
+  return elements;
+}
+
+Status Unknown(const char* what, const Json& stage) {
+  return UnsupportedError(fmt::format("tokenizer.json: {} {} is not supported", what,
+                                      QuoteForMessage(StringField(stage, "type"))));
+}
+
+std::string EscapedPattern(std::string_view literal) {
+  std::string pattern;
+  for (const char c : literal) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte < 0x80 && !IsClass(byte, kLetter | kNumber)) pattern.push_back('\\');
+    pattern.push_back(c);
+  }
+  return pattern;
+}
+
+Result<SplitBehavior> BehaviorOf(const Json& stage, const char* otherwise) {
+  static constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors{{
+      {"Isolated", SplitBehavior::kIsolated},
+      {"Removed", SplitBehavior::kRemoved},
+      {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
+      {"MergedWithNext", SplitBehavior::kMergedWithNext},
+      {"Contiguous", SplitBehavior::kContiguous},
+  }};
+  std::string name = StringField(stage, "behavior");
+  if (name.empty()) name = otherwise;
+  for (const auto& [known, behavior] : kBehaviors) {
+    if (name == known) return behavior;
+  }
+  return UnsupportedError("tokenizer.json: split behavior " + QuoteForMessage(name) +
+                          " is not known");
+}
+
+Status ReadSplit(const Json& stage, Vocabulary* vocabulary) {
+  const Json& pattern = Field(stage, "pattern");
+  std::string regex = StringField(pattern, "Regex");
+  if (regex.empty()) regex = EscapedPattern(StringField(pattern, "String"));
+  if (regex.empty()) return CorruptError("tokenizer.json: a Split without a pattern");
+  SLUICE_TRY_ASSIGN(const SplitBehavior behavior, BehaviorOf(stage, "Isolated"));
+  vocabulary->steps.push_back({.pattern = std::move(regex),
+                               .behavior = behavior,
+                               .invert = BoolField(stage, "invert", false)});
+  return {};
+}
+
+Status ReadByteLevel(const Json& stage, Vocabulary* vocabulary) {
+  vocabulary->bpe = BpeKind::kByteLevel;
+  if (BoolField(stage, "add_prefix_space", true)) {
+    if (!vocabulary->steps.empty()) {
+      return UnsupportedError("tokenizer.json: ByteLevel adds a space to every split");
+    }
+    vocabulary->rules.prefix = SpacePrefix::kEveryUnlessSpace;
+  }
+  if (BoolField(stage, "use_regex", true)) {
+    vocabulary->steps.push_back({.pattern = std::string(kGpt2Pattern)});
+  }
+  return {};
+}
+
+Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
+  if (!vocabulary->steps.empty()) {
+    return UnsupportedError("tokenizer.json: Metaspace after another split");
+  }
+  if (StringField(stage, "replacement") != kSpaceMark) {
+    return UnsupportedError("tokenizer.json: Metaspace with another mark than U+2581");
+  }
+  vocabulary->rules.mark_spaces = true;
+  std::string scheme = StringField(stage, "prepend_scheme");
+  if (scheme.empty()) scheme = BoolField(stage, "add_prefix_space", true) ? "always" : "never";
+  if (scheme == "always") {
+    vocabulary->rules.prefix = SpacePrefix::kEveryUnlessSpace;
+  } else if (scheme == "first") {
+    vocabulary->rules.prefix = SpacePrefix::kFirstUnlessSpace;
+  } else if (scheme != "never") {
+    return UnsupportedError("tokenizer.json: Metaspace prepend_scheme " + QuoteForMessage(scheme) +
+                            " is not known");
+  }
+  if (BoolField(stage, "split", true)) {
+    vocabulary->steps.push_back(
+        {.pattern = "[\u2581]", .behavior = SplitBehavior::kMergedWithNext});
+  }
+  return {};
+}
+
+Status ReadStage(const Json& stage, Vocabulary* vocabulary) {
+  const std::string type = StringField(stage, "type");
+  const auto add = [&](const char* pattern, SplitBehavior behavior, bool invert) -> Status {
+    vocabulary->steps.push_back({.pattern = pattern, .behavior = behavior, .invert = invert});
+    return {};
+  };
+  if (type == "Split") return ReadSplit(stage, vocabulary);
+  if (type == "ByteLevel") return ReadByteLevel(stage, vocabulary);
+  if (type == "Metaspace") return ReadMetaspace(stage, vocabulary);
+  if (type == "Digits") {
+    const bool each = BoolField(stage, "individual_digits", false);
+    return add(each ? R"(\p{N})" : R"(\p{N}+)", SplitBehavior::kIsolated, false);
+  }
+  if (type == "Punctuation") {
+    SLUICE_TRY_ASSIGN(const SplitBehavior behavior, BehaviorOf(stage, "Isolated"));
+    return add(R"([!-/:-@\[-`{-~\p{P}])", behavior, false);
+  }
+  if (type == "Whitespace") return add(R"(\w+|[^\w\s]+)", SplitBehavior::kRemoved, true);
+  if (type == "WhitespaceSplit") return add(R"(\s)", SplitBehavior::kRemoved, false);
+  return Unknown("pre-tokenizer", stage);
+}
+
+}  // namespace
+
+const Json& Field(const Json& object, const char* name) {
+  static const Json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(name);
+  return found == object.end() ? kNull : *found;
+}
+
+bool BoolField(const Json& object, const char* name, bool otherwise) {
+  const Json& field = Field(object, name);
+  const auto* value = field.get_ptr<const Json::boolean_t*>();
+  return value == nullptr ? otherwise : *value;
+}
+
+std::string StringField(const Json& object, const char* name) {
+  const Json& field = Field(object, name);
+  const auto* value = field.get_ptr<const Json::string_t*>();
+  return value == nullptr ? std::string() : *value;
+}
+
+Status ReadNormalizer(const Json& normalizer, Vocabulary* vocabulary) {
+  TextRules& rules = vocabulary->rules;
+  for (const Json* stage : ElementsOf(normalizer, "normalizers")) {
+    const std::string type = StringField(*stage, "type");
+    if (type == "NFC") {
+      rules.nfc = true;
+    } else if (type == "Prepend" && StringField(*stage, "prepend") == kSpaceMark) {
+      rules.prefix = SpacePrefix::kEveryText;
+    } else if (type == "Replace" && StringField(Field(*stage, "pattern"), "String") == " " &&
+               StringField(*stage, "content") == kSpaceMark) {
+      rules.mark_spaces = true;
+    } else {
+      return Unknown("normalizer", *stage);
+    }
+  }
+  if (rules.prefix == SpacePrefix::kEveryText && !rules.mark_spaces) {
+    return UnsupportedError("tokenizer.json: a normalizer prepends U+2581 but keeps spaces");
+  }
+  return {};
+}
+
+Status ReadPreTokenizer(const Json& pre_tokenizer, Vocabulary* vocabulary) {
+  vocabulary->bpe = BpeKind::kSentencePiece;
+  for (const Json* stage : ElementsOf(pre_tokenizer, "pretokenizers")) {
+    if (vocabulary->bpe == BpeKind::kByteLevel) return Unknown("after ByteLevel, a", *stage);
+    SLUICE_TRY(ReadStage(*stage, vocabulary));
+  }
+  if (vocabulary->bpe == BpeKind::kByteLevel && vocabulary->rules.mark_spaces) {
+    return UnsupportedError("tokenizer.json: ByteLevel with spaces spelt U+2581");
+  }
+  return {};
+}
+
+}  // namespace sluice
