@@ -302,13 +302,12 @@ void Engine::Impl::Step() {
   ++steps_;
   const double seconds = SecondsSince(begin);
   for (const Scheduler::Share& share : scheduler_->shares()) {
-    if (status.ok()) {
-      share.sequence->Advance(share.tokens, seconds);
-    } else {
-      share.sequence->Fail(status);
-    }
+    share.sequence->Advance(share.tokens, seconds);
   }
   PublishStats();
+  for (const Scheduler::Share& share : scheduler_->shares()) {
+    status.ok() ? share.sequence->CloseIfFinished() : share.sequence->Fail(status);
+  }
 }
 
 void Engine::Impl::PublishStats() {

@@ -79,8 +79,11 @@ void Sequence::Finish(Event event, FinishReason reason) {
   event.text += text_.Flush();
   event.finish = reason;
   channel_->Push(std::move(event));
-  channel_->Close({});
   finished_ = true;
+}
+
+void Sequence::CloseIfFinished() {
+  if (finished_) channel_->Close({});
 }
 
 void Sequence::Fail(const Status& status) {

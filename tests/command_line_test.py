@@ -1,0 +1,195 @@
+"""The command line as people use it: output, statistics, traces, errors, exit codes, signals."""
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+from sluice_process import CHECKPOINTS, PROGRAM, run_with_stats, sluice
+
+
+class RunTest(unittest.TestCase):
+    def test_the_embedded_model_sorts(self):
+        done = sluice("run", "-p", "sort: 7 3 9 1 =")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.decode().split(), ["1", "3", "7", "9"])
+        self.assertEqual(done.stderr, "")  # no progress, no chatter in a pipe
+
+    def test_statistics_have_every_field(self):
+        _, stats, logits = run_with_stats("-p", "sort: 5 2 =", "-n", 5, "--ignore-eos")
+        self.assertEqual(len(stats["generated_ids"]), 5)
+        self.assertEqual(stats["finish_reason"], "max_tokens")
+        for field in ("model", "prompt_ids", "time_to_first_token_s", "prefill_tokens_per_s",
+                      "decode_tokens_per_s", "policy"):
+            self.assertIn(field, stats)
+        for field in ("budget", "peak_rss", "dense", "kv", "slots", "slot_bytes"):
+            self.assertGreater(stats["memory"][field], 0)
+        experts = stats["experts"]
+        self.assertEqual(experts["accesses"], experts["hits"] + experts["misses"])
+        for field in ("hit_rate", "evictions", "bytes_read", "read_bytes_per_s", "stall_s"):
+            self.assertIn(field, experts)
+        rows = len(stats["prompt_ids"]) + 5 - 1
+        self.assertEqual(len(logits) % (4 * rows), 0)
+
+    def test_the_trace_agrees_with_the_statistics(self):
+        with tempfile.TemporaryDirectory() as folder:
+            trace = pathlib.Path(folder, "trace.jsonl")
+            _, stats, _ = run_with_stats("-p", "sort: 5 2 =", "-n", 6, "--ignore-eos", "--trace", trace)
+            lines = [json.loads(line) for line in trace.read_text().splitlines()]
+        meta, records = lines[0], lines[1:]
+        self.assertEqual(meta["type"], "meta")
+        tokens = len(stats["prompt_ids"]) + 6 - 1
+        self.assertEqual(len(records), tokens * meta["layers"])
+        for record in records:
+            self.assertEqual(len(record["e"]), meta["top_k"])
+            self.assertEqual(len(set(record["e"])), meta["top_k"])
+            self.assertTrue(all(0 <= e < meta["experts"] for e in record["e"]))
+            self.assertAlmostEqual(sum(record["w"]), 1, places=4)
+            self.assertEqual(record["w"], sorted(record["w"], reverse=True))
+        self.assertEqual(len(records) * meta["top_k"], stats["experts"]["accesses"])
+        self.assertEqual({(r["t"], r["l"]) for r in records},
+                         {(t, l) for t in range(tokens) for l in range(meta["layers"])})
+
+    def test_stop_strings_seeds_and_limits(self):
+        done = sluice("run", "-p", "sort: 7 3 9 1 =", "--stop", " 7")
+        self.assertEqual(done.stdout.decode().split(), ["1", "3"])
+        one = sluice("run", "-p", "Once upon", "-n", 20, "--temp", 1.5, "-s", 1, "--ignore-eos")
+        same = sluice("run", "-p", "Once upon", "-n", 20, "--temp", 1.5, "-s", 1, "--ignore-eos")
+        other = sluice("run", "-p", "Once upon", "-n", 20, "--temp", 1.5, "-s", 2, "--ignore-eos")
+        self.assertEqual(one.stdout, same.stdout)
+        self.assertNotEqual(one.stdout, other.stdout)
+        full = sluice("run", "-p", "a b c", "-c", 12, "--ignore-eos")
+        self.assertEqual(full.returncode, 0)
+        too_long = sluice("run", "-p", "1 2 3 4 5 6 7 8 9 10", "-c", 4)
+        self.assertEqual(too_long.returncode, 3)
+        self.assertIn("context", too_long.stderr)
+
+    def test_output_is_always_whole_characters(self):
+        for seed in range(6):
+            done = sluice("run", "-p", "é", "-n", 40, "--temp", 30, "-s", seed, "--ignore-eos")
+            done.stdout.decode("utf-8")  # raises on half a character
+
+    def test_interrupt_ends_cleanly(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stats = pathlib.Path(folder, "stats.json")
+            process = subprocess.Popen(
+                [PROGRAM, "run", "-p", "a", "--ignore-eos", "-c", "512", "--device", "reference",
+                 "--stats", stats], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process.stdout.read(1)  # the answer has begun
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 130, errors)
+            self.assertGreater(len(json.loads(stats.read_text())["generated_ids"]), 0)
+
+
+class ErrorTest(unittest.TestCase):
+    def check(self, code, words, *arguments, stdin=b""):
+        done = sluice(*arguments, stdin=stdin)
+        self.assertEqual(done.returncode, code, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_exit_codes_and_messages(self):
+        self.check(2, ["-p"], "run")
+        self.check(2, ["--help"], "run", "--no-such-flag")
+        self.check(2, ["auto"], "run", "-p", "x", "--ram-budget", "lots")
+        self.check(2, ["top-p"], "run", "-p", "x", "--top-p", 7)
+        self.check(2, ["lru"], "run", "-p", "x", "--policy", "psychic")
+        self.check(2, ["q8_0"], "run", "-p", "x", "--kv-cache", "q3")
+        self.check(2, ["at most"], "run", "-p", "x", "-c", 1000000)
+        self.check(4, ["/no/such/model.gguf"], "run", "-m", "/no/such/model.gguf", "-p", "x")
+        self.check(4, ["GGUF"], "inspect", "LICENSE")
+        self.check(4, ["config.json"], "inspect", "tests")
+        self.check(2, ["token id"], "detokenize", stdin=b"12 999999")
+
+    def test_a_trace_that_cannot_be_written(self):
+        self.check(1, ["/no/such/folder"], "run", "-p", "x", "--trace", "/no/such/folder/t.jsonl")
+        if os.path.exists("/dev/full"):  # a full disk must not cost the answer
+            done = sluice("run", "-p", "sort: 2 1 =", "--trace", "/dev/full")
+            self.assertIn("/dev/full", done.stderr)
+
+    def test_damaged_files_are_errors(self):
+        original = pathlib.Path("models/rill/rill-q8_0.gguf").read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "damaged.gguf")
+            for cut in (0, 3, 20, 1000, 30000, len(original) // 2, len(original) - 1):
+                path.write_bytes(original[:cut])
+                self.check(4, [str(path)], "run", "-m", path, "-p", "x", "-n", 1)
+            broken = bytearray(original)
+            struct.pack_into("<Q", broken, 8, 1 << 60)  # tensor count
+            path.write_bytes(broken)
+            self.check(4, ["too many"], "inspect", path)
+
+    def test_a_file_that_shrinks_while_running(self):
+        original = pathlib.Path("models/rill/rill-q8_0.gguf").read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "model.gguf")
+            path.write_bytes(original)
+            process = subprocess.Popen(
+                [PROGRAM, "run", "-m", path, "-p", "a", "--ignore-eos", "--ram-budget", "20MiB",
+                 "-c", "512", "--device", "reference"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process.stdout.read(1)
+            os.truncate(path, 100000)
+            time.sleep(0.1)
+            _, errors = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 1, errors)
+            self.assertIn("shortened", errors.decode())
+
+
+class OtherCommandsTest(unittest.TestCase):
+    def test_tokenize_and_back(self):
+        for text in (b"sort: 7 3 9 1 =", "naïve ☃ \U0001f600\n\n x".encode(), bytes(range(256))):
+            ids = sluice("tokenize", stdin=text)
+            self.assertEqual(ids.returncode, 0)
+            self.assertEqual(sluice("detokenize", stdin=ids.stdout).stdout, text)
+
+    def test_inspect_adds_up(self):
+        done = sluice("inspect", "--json")
+        report = json.loads(done.stdout)
+        self.assertEqual(report["experts"], 32)
+        size = pathlib.Path("models/rill/rill-q8_0.gguf").stat().st_size
+        tensors = sum(kind["bytes"] for kind in report["tensors"].values())
+        self.assertLess(tensors, size)
+        self.assertGreater(tensors, 0.97 * size)
+        self.assertLess(report["memory"]["minimum"]["total"], report["memory"]["everything"]["total"])
+        self.assertIn("qwen3moe", sluice("inspect").stdout.decode())
+
+    def test_bench_rows(self):
+        done = sluice("bench", "-p", 32, "-n", 8, "-r", 2, "--json")
+        rows = json.loads(done.stdout)
+        self.assertEqual([row["name"] for row in rows], ["pp32", "tg8"])
+        self.assertTrue(all(row["tokens_per_s"] > 0 for row in rows))
+        self.assertEqual(sluice("bench", "-p", 0, "-n", 8, "-r", 1, "-B", 3).returncode, 0)
+
+    def test_chat_through_a_pipe(self):
+        done = sluice("chat", "-n", 20, stdin=b"sort: 4 2 =\n/clear\nsort: 9 8 =\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.decode().split(), ["2", "4", "8", "9"])
+
+    def test_help_and_version(self):
+        self.assertIn(b"Exit codes", sluice("--help").stdout)
+        self.assertIn(b"sluice", sluice("--version").stdout)
+        for command in ("run", "chat", "inspect", "bench", "tokenize", "detokenize"):
+            self.assertIn(b"Example", sluice(command, "--help").stdout)
+
+
+@unittest.skipIf(CHECKPOINTS is None, "SLUICE_CHECKPOINTS is not set: make test sets it")
+class CheckpointTest(unittest.TestCase):
+    def test_text_prompts_run_from_directories_and_files(self):
+        for model in ("qwen3moe-f32", "qwen3moe-f32-sharded", "olmoe-bf16", "mixtral-q4_k.gguf",
+                      "mixtral-q8_0-2d.gguf"):
+            done = sluice("run", "-m", f"{CHECKPOINTS}/{model}", "-p", "the expert cache", "-n", 4,
+                          "--ignore-eos")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        gguf = run_with_stats("-m", f"{CHECKPOINTS}/qwen3moe-f32.gguf", "-p", "the cache", "-n", 4)
+        folder = run_with_stats("-m", f"{CHECKPOINTS}/qwen3moe-f32", "-p", "the cache", "-n", 4)
+        self.assertEqual(gguf[1]["prompt_ids"], folder[1]["prompt_ids"])
+        self.assertTrue(gguf[2] == folder[2], "the same weights in two kinds of files differ")
+
+
+if __name__ == "__main__":
+    unittest.main()

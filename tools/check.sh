@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The slower checks, which CI runs after `make test`: format, lint, sanitizers, fuzzers, and the
+# witness of the golden logits. Needs tools/install_dependencies.sh lint.
+#   tools/check.sh [format] [lint] [asan] [tsan] [fuzz] [example] [witness]   (default: all)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+checks=("$@")
+[[ $# -gt 0 ]] || checks=(format lint asan tsan fuzz example witness)
+fuzz_seconds=${FUZZ_SECONDS:-45}
+failed=()
+
+sources() { git ls-files '*.cc' '*.h' '*.inc' '*.inl'; }
+
+check_format() { sources | grep -v '\.inc$' | xargs clang-format-14 --dry-run -Werror; }
+
+check_lint() {
+  # The kernels' target regions need GCC's options; their headers are linted through other files.
+  git ls-files 'src/*.cc' 'tests/*.cc' | grep -vE '_fuzz\.cc$|cpu/avx(2|512)\.cc$' |
+    xargs -P 2 -n 4 clang-tidy-14 -p build/release --quiet \
+      --extra-arg=-Wno-unknown-warning-option 2>/dev/null
+}
+
+sanitized() {  # sanitized PRESET CTEST_FLAGS...: the unit tests in a sanitizer build
+  local preset=$1
+  shift
+  cmake --preset "$preset" >/dev/null
+  cmake --build --preset "$preset"
+  ctest --test-dir "build/$preset" --output-on-failure -j 2 "$@"
+}
+check_asan() { sanitized asan -LE process; }
+check_tsan() { TSAN_OPTIONS=halt_on_error=1 sanitized tsan -LE process; }
+
+check_fuzz() {
+  cmake --preset fuzz >/dev/null
+  cmake --build --preset fuzz
+  for fuzzer in build/fuzz/src/*_fuzz; do
+    local name corpus
+    name=$(basename "$fuzzer")
+    corpus=build/fuzz/corpus/$name
+    mkdir -p "$corpus"
+    echo "== $name for $fuzz_seconds s"
+    "$fuzzer" -max_total_time="$fuzz_seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+      -verbosity=0 "$corpus" $([[ -d tests/corpus/$name ]] && echo "tests/corpus/$name") 2>&1 | tail -n 12
+  done
+}
+
+# A user's own CMake project against an installed sluice.
+check_example() {
+  local prefix=$PWD/build/installed
+  cmake --install build/release --prefix "$prefix" >/dev/null
+  cmake -S examples/hello -B build/example -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+  cmake --build build/example
+  build/example/hello "sort: 4 1 3 =" | tee build/example/output
+  grep -q '1 3 4' build/example/output
+}
+
+# Are the committed logits still what Transformers says?
+check_witness() {
+  tools/install_dependencies.sh torch
+  .venv/bin/python tests/golden/make_checkpoints.py build/release/checkpoints
+  .venv/bin/python tests/golden/make_goldens.py build/release/checkpoints tests/golden --check
+}
+
+for check in "${checks[@]}"; do
+  echo "=== $check"
+  SECONDS=0
+  # A subshell with -e of its own, so that one failure does not hide the others.
+  if (set -e; "check_$check"); then
+    echo "=== $check passed in $SECONDS s"
+  else
+    echo "=== $check FAILED after $SECONDS s"
+    failed+=("$check")
+  fi
+done
+echo "$((${#checks[@]} - ${#failed[@]})) passed, ${#failed[@]} failed"
+[[ ${#failed[@]} -eq 0 ]]
