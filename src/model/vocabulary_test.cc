@@ -8,6 +8,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -51,6 +52,35 @@ std::vector<std::vector<TokenId>> IdsOf(const std::string& content) {
   return lines;
 }
 
+std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& path) {
+  Result<Checkpoint> checkpoint = OpenCheckpoint(path);
+  Status status = checkpoint.status();
+  if (status.ok()) {
+    Result<Vocabulary> vocabulary = VocabularyOf(*checkpoint);
+    status = vocabulary.status();
+    if (status.ok()) {
+      auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+      if (tokenizer.ok()) return *std::move(tokenizer);
+      status = tokenizer.status();
+    }
+  }
+  ADD_FAILURE() << status.message();
+  return nullptr;
+}
+
+void ExpectLine(const Tokenizer& tokenizer, const std::string& text,
+                const std::vector<TokenId>& expected) {
+  SCOPED_TRACE(text);
+  const std::vector<TokenId> ids = tokenizer.Encode(text, SpecialTokens::kPlain);
+  EXPECT_EQ(ids, expected);
+  EXPECT_EQ(tokenizer.Decode(ids), text);
+  StreamDecoder stream(tokenizer, StreamStart::kNewText);
+  std::string streamed;
+  for (const TokenId id : ids) streamed += stream.Push(id);
+  EXPECT_EQ(streamed, text);
+  EXPECT_EQ(stream.Flush(), "");
+}
+
 class VocabularyVectorsTest : public testing::TestWithParam<const char*> {
  protected:
   std::string Path() const { return std::string(kFolder) + "ggml-vocab-" + GetParam() + ".gguf"; }
@@ -61,28 +91,13 @@ TEST_P(VocabularyVectorsTest, EveryLineIsReproduced) {
   if (!std::filesystem::exists(Path())) {
     GTEST_SKIP() << Path() << " is absent: texts and ids without their vocabulary";
   }
-  const Result<Checkpoint> checkpoint = OpenCheckpoint(Path());
-  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
-  Result<Vocabulary> vocabulary = VocabularyOf(*checkpoint);
-  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
-  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
-  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Path());
+  ASSERT_NE(tokenizer, nullptr);
   const std::vector<std::string> texts = TextsOf(ReadFile(Path() + ".inp"));
   const std::vector<std::vector<TokenId>> expected = IdsOf(ReadFile(Path() + ".out"));
   ASSERT_EQ(texts.size(), 46U);
   ASSERT_EQ(expected.size(), texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    SCOPED_TRACE(testing::Message() << "line " << i + 1 << ": " << texts[i]);
-    const std::vector<TokenId> ids = (*tokenizer)->Encode(texts[i], SpecialTokens::kPlain);
-    EXPECT_EQ(ids, expected[i]);
-    EXPECT_EQ((*tokenizer)->Decode(ids), texts[i]);
-    StreamDecoder stream(**tokenizer, StreamStart::kNewText);
-    std::string streamed;
-    for (const TokenId id : ids) streamed += stream.Push(id);
-    EXPECT_EQ(streamed, texts[i]);
-    EXPECT_EQ(stream.Flush(), "");
-  }
+  for (size_t i = 0; i < texts.size(); ++i) ExpectLine(*tokenizer, texts[i], expected[i]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, VocabularyVectorsTest,
