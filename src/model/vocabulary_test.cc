@@ -1,6 +1,7 @@
 // Reproduces every line of the vocabulary vectors in ../shared/data/tokenizers, where they are.
 #include "model/vocabulary.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -132,28 +133,28 @@ TEST(VocabularyFromGgufTest, ReadsASentencePieceModel) {
             (std::vector<TokenId>{4, 3, 4, 0}));
 }
 
+// The message with which the small file is refused where `key` has another value.
+std::string Refusal(const std::string& key, MetadataValue value) {
+  Metadata metadata("small.gguf");
+  metadata.Insert(key, std::move(value));
+  const Metadata whole = SmallMetadata();
+  for (const auto& [name, kept] : whole.values()) metadata.Insert(name, kept);
+  Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
+  if (!vocabulary.ok()) return vocabulary.status().message();
+  return Tokenizer::Create(*std::move(vocabulary)).status().message();
+}
+
 TEST(VocabularyFromGgufTest, SaysWhatIsWrong) {
-  const auto failure = [](const char* key, MetadataValue value) {
-    Metadata metadata("small.gguf");
-    const Metadata whole = SmallMetadata();
-    for (const auto& [name, kept] : whole.values()) {
-      if (name != key) metadata.Insert(name, kept);
-    }
-    metadata.Insert(key, std::move(value));
-    Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
-    if (!vocabulary.ok()) return vocabulary.status().message();
-    return Tokenizer::Create(*std::move(vocabulary)).status().message();
-  };
-  EXPECT_NE(failure("tokenizer.ggml.model", std::string("bert")).find("\"bert\" is not known"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.model", std::string("gpt2")).find("merges"), std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3, 1, 1, 9}).find("9"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3}).find("2 token types"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.scores", std::vector<double>{0}).find("1 scores for 5"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.bos_token_id", uint64_t{77}).find("77"), std::string::npos);
+  using testing::HasSubstr;
+  using Ints = std::vector<int64_t>;
+  EXPECT_THAT(Refusal("tokenizer.ggml.model", std::string("bert")),
+              HasSubstr("\"bert\" is not known"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.model", std::string("gpt2")), HasSubstr("merges"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.token_type", Ints{2, 3, 1, 1, 9}), HasSubstr("holds 9"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.token_type", Ints{2, 3}), HasSubstr("2 token types"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.scores", std::vector<double>{0}),
+              HasSubstr("1 scores for 5"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.bos_token_id", uint64_t{77}), HasSubstr("77"));
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ void MergeByDefinition(const MergeRules& rules, std::string_view word,
 
 std::vector<TokenId> Ids(const std::vector<Symbol>& symbols) {
   std::vector<TokenId> ids;
+  ids.reserve(symbols.size());
   for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
   return ids;
 }

@@ -30,21 +30,30 @@ Words SplitNamed(std::string_view name, std::string_view text) {
   return Split(vocabulary.steps, text);
 }
 
+struct BehaviorCase {
+  SplitBehavior behavior;
+  bool invert;
+  Words words;
+};
+
 // What the package `tokenizers` makes of "aabaac" with the pattern "a".
 TEST(PreTokenizerTest, BehavesAsNamed) {
-  const auto split = [](SplitBehavior behavior, bool invert) {
-    return Split({{.pattern = "a", .behavior = behavior, .invert = invert}}, "aabaac");
-  };
-  EXPECT_EQ(split(SplitBehavior::kIsolated, false), (Words{"a", "a", "b", "a", "a", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kIsolated, true), (Words{"a", "a", "b", "a", "a", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kRemoved, false), (Words{"b", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kRemoved, true), (Words{"a", "a", "a", "a"}));
-  EXPECT_EQ(split(SplitBehavior::kMergedWithPrevious, false), (Words{"a", "a", "ba", "a", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kMergedWithPrevious, true), (Words{"a", "ab", "a", "ac"}));
-  EXPECT_EQ(split(SplitBehavior::kMergedWithNext, false), (Words{"a", "ab", "a", "ac"}));
-  EXPECT_EQ(split(SplitBehavior::kMergedWithNext, true), (Words{"a", "a", "ba", "a", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kContiguous, false), (Words{"aa", "b", "aa", "c"}));
-  EXPECT_EQ(split(SplitBehavior::kContiguous, true), (Words{"aa", "b", "aa", "c"}));
+  const std::vector<BehaviorCase> cases{
+      {SplitBehavior::kIsolated, false, {"a", "a", "b", "a", "a", "c"}},
+      {SplitBehavior::kIsolated, true, {"a", "a", "b", "a", "a", "c"}},
+      {SplitBehavior::kRemoved, false, {"b", "c"}},
+      {SplitBehavior::kRemoved, true, {"a", "a", "a", "a"}},
+      {SplitBehavior::kMergedWithPrevious, false, {"a", "a", "ba", "a", "c"}},
+      {SplitBehavior::kMergedWithPrevious, true, {"a", "ab", "a", "ac"}},
+      {SplitBehavior::kMergedWithNext, false, {"a", "ab", "a", "ac"}},
+      {SplitBehavior::kMergedWithNext, true, {"a", "a", "ba", "a", "c"}},
+      {SplitBehavior::kContiguous, false, {"aa", "b", "aa", "c"}},
+      {SplitBehavior::kContiguous, true, {"aa", "b", "aa", "c"}}};
+  for (const BehaviorCase& c : cases) {
+    EXPECT_EQ(Split({{.pattern = "a", .behavior = c.behavior, .invert = c.invert}}, "aabaac"),
+              c.words)
+        << static_cast<int>(c.behavior) << c.invert;
+  }
 }
 
 TEST(PreTokenizerTest, NoStepsAreOneWord) {

@@ -4,25 +4,29 @@
 
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "tokenizer/testing_text.h"
 
 namespace sluice {
 namespace {
 
+// Whether `text`, which is one character, is waited for wherever it is cut.
+bool EveryCutIsIncomplete(std::string_view text) {
+  for (size_t cut = 1; cut < text.size(); ++cut) {
+    if (IncompleteUtf8Tail(text.substr(0, cut)) != cut) return false;
+  }
+  return IncompleteUtf8Tail(text) == 0;
+}
+
 TEST(Utf8Test, EveryScalarValueComesBack) {
   for (char32_t code = 0; code < 0x110000; ++code) {
-    if (code >= 0xD800 && code < 0xE000) continue;
+    if (code == 0xD800) code = 0xE000;
     std::string text;
     AppendUtf8(code, &text);
     const Utf8Char c = DecodeUtf8(text, 0);
-    ASSERT_TRUE(c.valid && c.code == code && c.bytes == text.size())
+    ASSERT_TRUE(c.valid && c.code == code && c.bytes == text.size() && EveryCutIsIncomplete(text))
         << std::hex << static_cast<uint32_t>(code);
-    for (size_t cut = 1; cut < text.size(); ++cut) {
-      ASSERT_EQ(IncompleteUtf8Tail(text.substr(0, cut)), cut)
-          << std::hex << static_cast<uint32_t>(code);
-    }
-    ASSERT_EQ(IncompleteUtf8Tail(text), 0U);
   }
 }
 
