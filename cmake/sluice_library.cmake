@@ -3,6 +3,8 @@
 add_library(sluice_flags INTERFACE)
 target_compile_options(sluice_flags INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+  # Designated initialisers leave fields to their defaults on purpose.
+  -Wno-missing-field-initializers
   # GCC 12 sees overlapping copies in std::string operator+ that are not there (GCC bug 105329).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   # The order of every floating-point operation is part of the output: no contraction behind our back.
@@ -62,4 +64,17 @@ function(sluice_library name)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     endforeach()
   endif()
+endfunction()
+
+# sluice_executable(NAME SOURCES folder [DEPS folder...] [LINKS target...])
+#   Program NAME from src/<folder>/*.cc.
+function(sluice_executable name)
+  cmake_parse_arguments(ARG "" "SOURCES" "DEPS;LINKS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCES}/*.cc)
+  add_executable(${name} ${sources})
+  list(TRANSFORM ARG_DEPS PREPEND sluice_ OUTPUT_VARIABLE deps)
+  target_link_libraries(${name} PRIVATE ${deps} sluice_flags ${ARG_LINKS})
+  target_compile_definitions(${name} PRIVATE SLUICE_VERSION="${PROJECT_VERSION}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  install(TARGETS ${name})
 endfunction()

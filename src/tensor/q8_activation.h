@@ -17,6 +17,7 @@ struct Q8Row {
   int8_t* q = nullptr;       // [cols]
   float* scale = nullptr;    // [cols / 32]
   int32_t* sum = nullptr;    // [cols / 32]  sum of q over the block
+  float* scaled_sum = nullptr;  // [cols / 32]  scale * sum
   int32_t* sum16 = nullptr;  // [cols / 16]  sum of q over each half block
 };
 
@@ -25,6 +26,7 @@ struct Q8BlockView {
   const int8_t* q;
   float scale;
   int32_t sum;
+  float scaled_sum;
   const int32_t* sum16;
 };
 
@@ -32,12 +34,13 @@ inline Q8BlockView Q8Block(const Q8Row& row, int64_t block) {
   return {.q = row.q + block * kQ8BlockElements,
           .scale = row.scale[block],
           .sum = row.sum[block],
+          .scaled_sum = row.scaled_sum[block],
           .sum16 = row.sum16 + block * 2};
 }
 
 // Bytes of a buffer that holds `cols` (a multiple of 32) activations; a multiple of 64.
 constexpr int64_t Q8RowBytes(int64_t cols) {
-  return (cols + cols / 32 * 4 * 2 + cols / 16 * 4 + 63) / 64 * 64;
+  return (cols + cols / 32 * 4 * 3 + cols / 16 * 4 + 63) / 64 * 64;
 }
 
 // The row that starts at `buffer` (64-byte aligned).
@@ -45,7 +48,9 @@ inline Q8Row Q8RowAt(void* buffer, int64_t cols) {
   auto* q = static_cast<int8_t*>(buffer);
   auto* scale = reinterpret_cast<float*>(q + cols);
   auto* sum = reinterpret_cast<int32_t*>(scale + cols / 32);
-  return {.q = q, .scale = scale, .sum = sum, .sum16 = sum + cols / 32};
+  auto* scaled_sum = reinterpret_cast<float*>(sum + cols / 32);
+  auto* sum16 = reinterpret_cast<int32_t*>(scaled_sum + cols / 32);
+  return {.q = q, .scale = scale, .sum = sum, .scaled_sum = scaled_sum, .sum16 = sum16};
 }
 
 // The specification; device/cpu has a fast version that gives the same bytes.
@@ -59,12 +64,15 @@ inline void QuantizeQ8(const float* x, int64_t cols, const Q8Row& row) {
     row.scale[block] = largest / 127.0F;
     int32_t halves[2] = {0, 0};
     for (int i = 0; i < kQ8BlockElements; ++i) {
-      q[i] = static_cast<int8_t>(std::nearbyintf(in[i] * inverse));
+      const float rounded = std::nearbyintf(in[i] * inverse);
+      // Infinities and NaN leave their mark in the scale or become 0; they never reach the cast.
+      q[i] = rounded >= -127.0F && rounded <= 127.0F ? static_cast<int8_t>(rounded) : int8_t{0};
       halves[i / 16] += q[i];
     }
     row.sum16[block * 2] = halves[0];
     row.sum16[block * 2 + 1] = halves[1];
     row.sum[block] = halves[0] + halves[1];
+    row.scaled_sum[block] = row.scale[block] * static_cast<float>(row.sum[block]);
   }
 }
 

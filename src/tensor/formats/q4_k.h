@@ -58,7 +58,7 @@ struct Q4_K {
       const float scale = d * static_cast<float>(sub.scale);
       const float min = dmin * static_cast<float>(sub.min);
       sum = std::fma(static_cast<float>(dot), scale * x[j].scale, sum);
-      sum = std::fma(-min, x[j].scale * static_cast<float>(x[j].sum), sum);
+      sum = std::fma(-min, x[j].scaled_sum, sum);
     }
     return sum;
   }

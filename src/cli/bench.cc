@@ -1,0 +1,217 @@
+// sluice bench: tokens per second of prefill and decode, row by row.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/byte_size.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/stats_json.h"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Row {
+  std::string name;
+  std::vector<double> tokens_per_s;  // one per repetition
+  EngineStats::Experts experts;      // of all repetitions
+};
+
+double Median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+class BenchCommand final : public Command {
+ public:
+  explicit BenchCommand(CLI::App* program) {
+    CLI::App* app = program->add_subcommand("bench", "measure prefill and decode");
+    AddEngineFlags(app, &options_);
+    app->add_option("-p,--n-prompt", prompt_, "tokens of prefill (0: none)")->capture_default_str();
+    app->add_option("-n,--n-gen", generate_, "tokens of decode (0: none)")->capture_default_str();
+    app->add_option("-B,--batch", batch_, "sequences at a time")->capture_default_str();
+    app->add_option("-r,--repetitions", repetitions_)->capture_default_str();
+    app->add_option("-f,--file", text_, "text to take the tokens from (default: random tokens, "
+                                        "which have no locality)");
+    app->add_flag("--json", json_, "print JSON");
+    app->footer("Example: sluice bench -m model.gguf -p 512 -n 64 --json");
+  }
+
+  int Run() override {
+    const Status status = Measure();
+    return status.ok() ? kExitOk : Report(status);
+  }
+
+ private:
+  Status Measure() {
+    if (prompt_ < 0 || generate_ < 0 || batch_ < 1 || repetitions_ < 1) {
+      return InvalidArgumentError("bench counts must be positive");
+    }
+    options_.parallel = batch_;
+    if (options_.context_tokens == 0) {
+      options_.context_tokens = std::max(prompt_, generate_) + 16;
+    }
+    SLUICE_TRY_ASSIGN(auto engine, OpenWithProgress(options_));
+    SLUICE_TRY(ReadTokens(*engine));
+    std::vector<Row> rows;
+    if (prompt_ > 0) {
+      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), "pp", prompt_, 1));
+      rows.push_back(std::move(row));
+    }
+    if (generate_ > 0) {
+      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), "tg", 1, generate_));
+      rows.push_back(std::move(row));
+    }
+    json_ ? PrintJson(engine->stats(), rows) : PrintText(engine->stats(), rows);
+    return {};
+  }
+
+  Status ReadTokens(const Engine& engine) {
+    if (text_.empty()) return {};
+    constexpr uint64_t kMaxTextBytes = 64U << 20;
+    SLUICE_TRY_ASSIGN(auto file, File::Open(text_));
+    SLUICE_TRY_ASSIGN(const std::string text, file->ReadAll(kMaxTextBytes));
+    SLUICE_TRY_ASSIGN(tokens_, engine.Encode(text));
+    if (tokens_.empty()) return InvalidArgumentError(text_ + ": no tokens in it");
+    return {};
+  }
+
+  // Distinct tokens per sequence: equal ones would route alike.
+  std::vector<int32_t> Prompt(int64_t count) {
+    std::vector<int32_t> ids;
+    for (int64_t i = 0; i < count; ++i) {
+      constexpr int32_t kAnyVocabulary = 256;  // every vocabulary has these ids
+      ids.push_back(tokens_.empty()
+                        ? static_cast<int32_t>(random_() % kAnyVocabulary)
+                        : tokens_[(next_token_ + static_cast<size_t>(i)) % tokens_.size()]);
+    }
+    next_token_ += static_cast<size_t>(count) + 1;
+    return ids;
+  }
+
+  Result<Row> Repeat(Engine* engine, const char* name, int64_t prompt, int64_t generate) {
+    Row row{.name = fmt::format("{}{}{}", name, std::max(prompt, generate),
+                                batch_ > 1 ? fmt::format("@{}", batch_) : ""),
+            .tokens_per_s = {},
+            .experts = {}};
+    SLUICE_TRY_ASSIGN(const double warm_up, Once(engine, prompt, std::min<int64_t>(generate, 4)));
+    (void)warm_up;
+    const EngineStats::Experts before = engine->stats().experts;
+    for (int r = 0; r < repetitions_; ++r) {
+      if (ShowsProgress()) DrawProgress(row.name, static_cast<double>(r) / repetitions_);
+      SLUICE_TRY_ASSIGN(const double rate, Once(engine, prompt, generate));
+      row.tokens_per_s.push_back(rate);
+    }
+    if (ShowsProgress()) ClearProgress();
+    row.experts = engine->stats().experts;
+    row.experts.accesses -= before.accesses;
+    row.experts.hits -= before.hits;
+    row.experts.misses -= before.misses;
+    row.experts.bytes_read -= before.bytes_read;
+    row.experts.stall_s -= before.stall_s;
+    return row;
+  }
+
+  // Tokens per second of all sequences together: of the prompts if generate is 1, else of the answers.
+  Result<double> Once(Engine* engine, int64_t prompt, int64_t generate) {
+    std::vector<TokenStream> streams;
+    for (int b = 0; b < batch_; ++b) {
+      SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Prompt(prompt),
+                                                            .max_tokens = generate,
+                                                            .ignore_eos = true}));
+      streams.push_back(std::move(stream));
+    }
+    double rate = 0;
+    for (TokenStream& stream : streams) {
+      const CancelOnInterrupt guard(&stream);
+      while (true) {
+        SLUICE_TRY_ASSIGN(const std::optional<Event> event, stream.Next());
+        if (!event) break;
+      }
+      const RequestStats stats = stream.stats();
+      const double seconds = prompt > 1 ? stats.prefill_s : stats.decode_s;
+      const int64_t tokens = prompt > 1 ? prompt : generate - 1;
+      if (seconds > 0) rate += static_cast<double>(tokens) / seconds;
+    }
+    return rate;
+  }
+
+  void PrintText(const EngineStats& stats, const std::vector<Row>& rows) const {
+    fmt::print("{}: {} on {}, {} threads, {} of {} expert slots, budget {}, peak {}\n", stats.model,
+               stats.architecture, stats.device, stats.threads, stats.memory.slots,
+               stats.memory.all_slots, FormatByteSize(stats.memory.budget),
+               FormatByteSize(stats.memory.peak_rss));
+    fmt::print("{:<12}{:>14}{:>12}{:>12}{:>10}{:>14}\n", "test", "tokens/s", "min", "max", "hits",
+               "read/token");
+    for (const Row& row : rows) {
+      const auto [low, high] = std::ranges::minmax(row.tokens_per_s);
+      fmt::print("{:<12}{:>14.2f}{:>12.2f}{:>12.2f}{:>9.1f}%{:>14}\n", row.name,
+                 Median(row.tokens_per_s), low, high, 100 * HitRate(row),
+                 FormatByteSize(static_cast<uint64_t>(ReadPerAccess(row) * AccessesPerToken(stats))));
+    }
+  }
+
+  static double HitRate(const Row& row) {
+    return row.experts.accesses == 0 ? 0
+                                     : static_cast<double>(row.experts.hits) /
+                                           static_cast<double>(row.experts.accesses);
+  }
+  static double ReadPerAccess(const Row& row) {
+    return row.experts.accesses == 0 ? 0
+                                     : static_cast<double>(row.experts.bytes_read) /
+                                           static_cast<double>(row.experts.accesses);
+  }
+  static double AccessesPerToken(const EngineStats& stats) {
+    return static_cast<double>(stats.accesses_per_token);
+  }
+
+  void PrintJson(const EngineStats& stats, const std::vector<Row>& rows) const {
+    Json json = Json::array();
+    for (const Row& row : rows) {
+      const auto [low, high] = std::ranges::minmax(row.tokens_per_s);
+      json.push_back({{"name", row.name},
+                      {"tokens_per_s", Median(row.tokens_per_s)},
+                      {"min", low},
+                      {"max", high},
+                      {"samples", row.tokens_per_s},
+                      {"hit_rate", HitRate(row)},
+                      {"bytes_read_per_token", ReadPerAccess(row) * AccessesPerToken(stats)},
+                      {"stall_s", row.experts.stall_s},
+                      {"batch", batch_},
+                      {"model", stats.model},
+                      {"device", stats.device},
+                      {"threads", stats.threads},
+                      {"memory", MemoryJson(stats)}});
+    }
+    fmt::print("{}\n", json.dump(2));
+  }
+
+  EngineOptions options_;
+  int64_t prompt_ = 512;
+  int64_t generate_ = 64;
+  int batch_ = 1;
+  int repetitions_ = 3;
+  std::string text_;
+  bool json_ = false;
+  std::vector<int32_t> tokens_;
+  size_t next_token_ = 0;
+  std::mt19937 random_{1};
+};
+
+}  // namespace
+
+std::unique_ptr<Command> AddBenchCommand(CLI::App* program) {
+  return std::make_unique<BenchCommand>(program);
+}
+
+}  // namespace sluice

@@ -1,0 +1,151 @@
+// sluice run: answers prompts. The text goes to stdout as it comes, everything else to stderr.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/stats_json.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kMaxPromptFileBytes = 64U << 20;
+
+class RunCommand final : public Command {
+ public:
+  explicit RunCommand(CLI::App* program) {
+    CLI::App* app = program->add_subcommand("run", "answer a prompt");
+    app->add_option("-p,--prompt", prompts_, "the prompt; several are answered together")
+        ->allow_extra_args(false);
+    app->add_option("-f,--file", prompt_file_, "file that holds the prompt");
+    app->add_option("-n,--predict,--n-predict", max_tokens_,
+                    "tokens to generate (-1: to the end of the text or of the context)")
+        ->capture_default_str();
+    AddEngineFlags(app, &options_);
+    AddSamplingFlags(app, &request_.sampling);
+    app->add_option("--stop", request_.stop, "text that ends the answer; may be repeated")
+        ->allow_extra_args(false);
+    app->add_flag("--ignore-eos", request_.ignore_eos, "go on after the end of the text");
+    app->add_option("--trace", options_.trace_path, "write the routing as JSON lines to this file");
+    app->add_option("--stats", stats_path_, "write statistics as JSON to this file");
+    app->add_option("--logits", logits_path_,
+                    "write the logits after every token to this file: float32 [tokens, vocabulary]");
+    app->footer("Example: sluice run -m model.gguf -p \"The sea is\" -n 64 --ram-budget 8GiB");
+  }
+
+  int Run() override {
+    const Status status = Answer();
+    return status.ok() ? kExitOk : Report(status);
+  }
+
+ private:
+  struct Answered {
+    TokenStream stream;
+    AnsweredRequest record;
+  };
+
+  Status ReadPrompts() {
+    if (!prompt_file_.empty()) {
+      SLUICE_TRY_ASSIGN(auto file, File::Open(prompt_file_));
+      SLUICE_TRY_ASSIGN(std::string text, file->ReadAll(kMaxPromptFileBytes));
+      prompts_.push_back(std::move(text));
+    }
+    if (prompts_.empty()) {
+      return InvalidArgumentError("no prompt: give one with -p \"...\" or -f FILE");
+    }
+    return {};
+  }
+
+  Status Answer() {
+    SLUICE_TRY(ReadPrompts());
+    options_.parallel = static_cast<int>(prompts_.size());
+    if (!logits_path_.empty()) {
+      logits_ = std::fopen(logits_path_.c_str(), "wbe");
+      if (logits_ == nullptr) return IoError(logits_path_ + ": cannot write");
+      request_.logits = LogitsWanted::kAll;
+    }
+    SLUICE_TRY_ASSIGN(auto engine, OpenWithProgress(options_));
+    request_.max_tokens = max_tokens_;
+    std::vector<Answered> answers;
+    for (const std::string& prompt : prompts_) {
+      Request request = request_;
+      request.prompt = prompt;
+      SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit(std::move(request)));
+      answers.push_back({.stream = std::move(stream), .record = {}});
+    }
+    Status status;
+    for (size_t i = 0; i < answers.size() && status.ok(); ++i) {
+      if (answers.size() > 1) fmt::print("{}--- {}\n", i == 0 ? "" : "\n", prompts_[i]);
+      status = Print(&answers[i]);
+    }
+    if (logits_ != nullptr && std::fclose(logits_) != 0 && status.ok()) {
+      status = IoError(logits_path_ + ": writing failed");
+    }
+    const Status written = WriteStats(*engine, answers);
+    return status.ok() ? written : status;
+  }
+
+  Status Print(Answered* answer) {
+    const CancelOnInterrupt guard(&answer->stream);
+    auto prefill = std::make_unique<PrefillProgress>(answer->stream);
+    Status status;
+    while (true) {
+      Result<std::optional<Event>> event = answer->stream.Next();
+      prefill.reset();
+      if (!event.ok()) {
+        status = event.status();
+        break;
+      }
+      if (!event->has_value()) break;
+      SLUICE_TRY(OnEvent(**event, &answer->record));
+    }
+    fmt::print("\n");
+    answer->record.prompt_ids = answer->stream.prompt_ids();
+    answer->record.stats = answer->stream.stats();
+    return status;
+  }
+
+  Status OnEvent(const Event& event, AnsweredRequest* record) {
+    if (logits_ != nullptr && !event.logits.empty() &&
+        std::fwrite(event.logits.data(), sizeof(float), event.logits.size(), logits_) !=
+            event.logits.size()) {
+      return IoError(logits_path_ + ": writing failed");
+    }
+    if (!event.of_prompt && event.token >= 0) record->generated_ids.push_back(event.token);
+    if (event.finish != FinishReason::kNone) record->finish = event.finish;
+    if (std::fwrite(event.text.data(), 1, event.text.size(), stdout) != event.text.size() ||
+        std::fflush(stdout) != 0) {
+      return IoError("writing the answer failed");
+    }
+    return {};
+  }
+
+  Status WriteStats(const Engine& engine, const std::vector<Answered>& answers) {
+    const EngineStats stats = engine.stats();
+    if (!stats.trace_error.empty()) fmt::print(stderr, "sluice: {}\n", stats.trace_error);
+    if (stats_path_.empty()) return {};
+    std::vector<AnsweredRequest> records;
+    for (const Answered& answer : answers) records.push_back(answer.record);
+    return WriteFile(stats_path_, StatsJson(stats, records).dump(2) + "\n");
+  }
+
+  EngineOptions options_;
+  Request request_;
+  std::vector<std::string> prompts_;
+  std::string prompt_file_;
+  std::string stats_path_;
+  std::string logits_path_;
+  std::FILE* logits_ = nullptr;
+  int64_t max_tokens_ = -1;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> AddRunCommand(CLI::App* program) {
+  return std::make_unique<RunCommand>(program);
+}
+
+}  // namespace sluice

@@ -1,0 +1,144 @@
+// AVX2, FMA and F16C: 8 lanes, byte products through pairs of int16.
+//
+// See avx512.cc for the rules of the region.
+#include "device/cpu/kernels.h"
+
+#if defined(__x86_64__)
+// V16f is wider than a register here; it is passed between inlined functions of this file only.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/fp16.h"
+#include "device/cpu/vec.h"
+#include "device/kv_codec.h"
+#include "device/math.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+namespace sluice {
+namespace {
+
+struct Isa {
+  using I = __m256i;
+  using F = __m256;
+  static constexpr int kLanes = 8;
+  static constexpr int kSignedBias = 0;
+  static constexpr const char* kName = "avx2";
+
+  static SLUICE_INLINE I Load(const std::byte* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static SLUICE_INLINE F LoadF(const std::byte* p) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+  }
+  static SLUICE_INLINE F LoadF16(const std::byte* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static SLUICE_INLINE F LoadBF16(const std::byte* p) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  }
+  static SLUICE_INLINE void StoreF(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static SLUICE_INLINE F Zero() { return _mm256_setzero_ps(); }
+  static SLUICE_INLINE I Set1(int32_t v) { return _mm256_set1_epi32(v); }
+  static SLUICE_INLINE F Set1F(float v) { return _mm256_set1_ps(v); }
+  static SLUICE_INLINE I And(I a, I b) { return _mm256_and_si256(a, b); }
+  static SLUICE_INLINE I Or(I a, I b) { return _mm256_or_si256(a, b); }
+  template <int kBits>
+  static SLUICE_INLINE I ShiftRight(I v) {
+    return _mm256_srli_epi32(v, kBits);
+  }
+  template <int kBits>
+  static SLUICE_INLINE I ShiftLeft(I v) {
+    return _mm256_slli_epi32(v, kBits);
+  }
+  static SLUICE_INLINE I LowNibbles(I v) { return And(v, Set1(0x0F0F0F0F)); }
+  static SLUICE_INLINE I HighNibbles(I v) { return And(ShiftRight<4>(v), Set1(0x0F0F0F0F)); }
+  template <int kByte>
+  static SLUICE_INLINE I SignedByte(I v) {
+    return _mm256_srai_epi32(_mm256_slli_epi32(v, 24 - 8 * kByte), 24);
+  }
+  // vpmaddubsw saturates at int16: our unsigned operands are below 64 (2 * 63 * 127 fits), and
+  // DotS8 passes magnitudes of at most 128 (2 * 128 * 127 = 32512 fits).
+  static SLUICE_INLINE I DotU8(I sum, I u, I s) {
+    const I pairs = _mm256_maddubs_epi16(u, s);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  static SLUICE_INLINE I DotS8(I sum, I s, I t) {
+    return DotU8(sum, _mm256_abs_epi8(s), _mm256_sign_epi8(t, s));
+  }
+  static SLUICE_INLINE F ToFloat(I v) { return _mm256_cvtepi32_ps(v); }
+  static SLUICE_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static SLUICE_INLINE F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static SLUICE_INLINE F NegFma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }
+
+  static SLUICE_INLINE V16f Join(F low, F high) {
+    V16f joined;
+    std::memcpy(&joined, &low, sizeof(low));
+    std::memcpy(reinterpret_cast<char*>(&joined) + sizeof(low), &high, sizeof(high));
+    return joined;
+  }
+  static SLUICE_INLINE V16f F16x16(const std::byte* p) { return Join(LoadF16(p), LoadF16(p + 16)); }
+  static SLUICE_INLINE V16f BF16x16(const std::byte* p) {
+    return Join(LoadBF16(p), LoadBF16(p + 16));
+  }
+  static SLUICE_INLINE F S8x8(const std::byte* p) {
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  static SLUICE_INLINE V16f S8x16(const std::byte* p) { return Join(S8x8(p), S8x8(p + 8)); }
+  static SLUICE_INLINE int32_t RoundToBytes(V16f v, int8_t* out) {
+    int32_t sum = 0;
+    for (int half = 0; half < 2; ++half) {
+      F x;
+      std::memcpy(&x, reinterpret_cast<const char*>(&v) + half * sizeof(x), sizeof(x));
+      int32_t rounded[8];
+      const I r = _mm256_cvtps_epi32(x);
+      std::memcpy(rounded, &r, sizeof(rounded));
+      for (int i = 0; i < 8; ++i) {
+        // Out of range and NaN convert to INT32_MIN.
+        const int32_t kept = rounded[i] >= -127 && rounded[i] <= 127 ? rounded[i] : 0;
+        out[half * 8 + i] = static_cast<int8_t>(kept);
+        sum += kept;
+      }
+    }
+    return sum;
+  }
+};
+
+#include "device/cpu/kernels.inl"
+
+}  // namespace
+}  // namespace sluice
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace sluice {
+
+const Kernels* Avx2Kernels() {
+  const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                   __builtin_cpu_supports("f16c");
+  return has ? &kKernels : nullptr;
+}
+
+}  // namespace sluice
+
+#else  // not x86-64
+
+namespace sluice {
+const Kernels* Avx2Kernels() { return nullptr; }
+}  // namespace sluice
+
+#endif

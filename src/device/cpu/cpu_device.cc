@@ -1,0 +1,442 @@
+// The CPU device: divides the operations over a thread pool and calls the kernels of an instruction
+// set. How work is divided never shows in the results (kernels.inl says why).
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "device/cpu/kernels.h"
+#include "device/cpu/row_group.h"
+#include "device/device.h"
+#include "device/kv_codec.h"
+#include "device/router.h"
+
+namespace sluice {
+namespace {
+
+// Weights that a thread takes at a time: enough to stream from DRAM at full rate, little enough to
+// stay in L2 while all columns pass over them.
+constexpr int64_t kChunkBytes = 128 << 10;
+// Elements under which a loop is not worth handing out.
+constexpr int64_t kParallelElements = 8192;
+// Expert assignments that are computed together at most, unless one expert alone has more.
+constexpr int64_t kFfnAssignments = 256;
+
+// Memory that grows and is kept; 64-byte aligned, not initialised.
+class Scratch {
+ public:
+  std::byte* Get(int64_t bytes) {
+    const auto wanted = static_cast<size_t>(bytes);
+    if (buffer_.size() < wanted) {
+      Result<PageBuffer> larger = PageBuffer::Allocate(wanted, "scratch");
+      SLUICE_CHECK(larger.ok());
+      buffer_ = std::move(larger).value();
+    }
+    return buffer_.data();
+  }
+  float* Floats(int64_t count) {
+    return reinterpret_cast<float*>(Get(count * static_cast<int64_t>(sizeof(float))));
+  }
+
+ private:
+  PageBuffer buffer_;
+};
+
+// A matrix's groups, cut into chunks of about kChunkBytes.
+struct Chunks {
+  explicit Chunks(const WeightView& weight, int64_t threads)
+      : groups((weight.rows + kGroupRows - 1) / kGroupRows),
+        group_bytes(kGroupRows * Spec(weight.format).row_bytes(weight.cols)) {
+    const int64_t fair = (groups + 4 * threads - 1) / (4 * threads);
+    per_chunk = std::clamp<int64_t>(kChunkBytes / group_bytes, 1, std::max<int64_t>(fair, 1));
+    count = (groups + per_chunk - 1) / per_chunk;
+  }
+  int64_t groups;
+  int64_t group_bytes;
+  int64_t per_chunk;
+  int64_t count;
+};
+
+// The activations of one multiplication: rows by pointer, so that experts gather without copying.
+struct Inputs {
+  const std::vector<Q8Row>* quantized;
+  const std::vector<const float*>* floats;
+  const std::vector<float*>* out;  // row starts; written from the group's first row on
+};
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(const Kernels* kernels, ThreadPool* pool)
+      : kernels_(*kernels), pool_(*pool) {}
+
+  void Embed(const WeightView& table, std::span<const int32_t> tokens, float* out) override {
+    const FormatSpec& spec = Spec(table.format);
+    const int64_t row_bytes = spec.row_bytes(table.cols);
+    std::vector<std::byte> row(static_cast<size_t>(row_bytes));
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      const int64_t first = tokens[t] / kGroupRows * kGroupRows;
+      UnpackRow(spec, std::min(kGroupRows, table.rows - first), table.cols, tokens[t] - first,
+                table.bytes + first * row_bytes, row.data());
+      spec.decode(row.data(), table.cols / spec.block_elements,
+                  out + static_cast<int64_t>(t) * table.cols);
+    }
+  }
+
+  void RmsNorm(const float* x, int64_t rows, int64_t cols, const float* weight, float epsilon,
+               float* out) override {
+    ForRows(rows, cols, [&](int64_t r) {
+      kernels_.rms_norm(x + r * cols, cols, weight, epsilon, out + r * cols);
+    });
+  }
+
+  void MatMul(const float* x, int64_t tokens, std::span<const Product> products) override {
+    const int64_t cols = products[0].weight.cols;
+    const bool quantize = std::ranges::any_of(products, [](const Product& product) {
+      return Spec(product.weight.format).activation == Activation::kQ8;
+    });
+    std::vector<Q8Row> quantized;
+    if (quantize) quantized = Quantize(x, tokens, cols, &input_scratch_);
+    std::vector<const float*> floats(static_cast<size_t>(tokens));
+    for (int64_t t = 0; t < tokens; ++t) floats[static_cast<size_t>(t)] = x + t * cols;
+
+    std::vector<Work> work;
+    std::vector<std::vector<float*>> outs(products.size());
+    for (size_t p = 0; p < products.size(); ++p) {
+      const Product& product = products[p];
+      for (int64_t t = 0; t < tokens; ++t) outs[p].push_back(product.out + t * product.weight.rows);
+      AddWork(product.weight, {.quantized = &quantized, .floats = &floats, .out = &outs[p]}, &work);
+    }
+    RunWork(work);
+  }
+
+  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim, const float* cosine,
+            const float* sine, RopeStyle style) override {
+    const int64_t half = head_dim / 2;
+    const int64_t first_step = style == RopeStyle::kHalves ? 1 : 2;
+    const int64_t second = style == RopeStyle::kHalves ? half : 1;
+    ForRows(tokens, heads * head_dim, [&](int64_t t) {
+      const float* c = cosine + t * half;
+      const float* s = sine + t * half;
+      for (int64_t h = 0; h < heads; ++h) {
+        float* head = x + (t * heads + h) * head_dim;
+        for (int64_t i = 0; i < half; ++i) {
+          const float a = head[i * first_step];
+          const float b = head[i * first_step + second];
+          head[i * first_step] = a * c[i] - b * s[i];
+          head[i * first_step + second] = b * c[i] + a * s[i];
+        }
+      }
+    });
+  }
+
+  void AppendKv(const KvLayout& layout, std::span<const KvPlace> places, const float* k,
+                const float* v) override {
+    const int64_t dim = layout.head_dim;
+    ForRows(static_cast<int64_t>(places.size()), layout.kv_heads * dim, [&](int64_t t) {
+      const KvPlace& place = places[static_cast<size_t>(t)];
+      std::byte* page = place.pages[place.position / layout.page_tokens];
+      for (int64_t h = 0; h < layout.kv_heads; ++h) {
+        const int64_t row = (t * layout.kv_heads + h) * dim;
+        EncodeKvRow(layout.format, k + row, dim,
+                    page + KvRowOffset(layout, KvPart::kKey, h, place.position));
+        EncodeKvRow(layout.format, v + row, dim,
+                    page + KvRowOffset(layout, KvPart::kValue, h, place.position));
+      }
+    });
+  }
+
+  void Attend(const KvLayout& layout, std::span<const KvPlace> places, const float* q,
+              int64_t heads, float scale, float* out) override {
+    SLUICE_CHECK(layout.head_dim % 16 == 0);  // the loader refuses other models
+    const int64_t group = heads / layout.kv_heads;
+    const int64_t scratch_floats = AttendScratchFloats(group, layout.head_dim);
+    const auto tokens = static_cast<int64_t>(places.size());
+    const int64_t items = tokens * layout.kv_heads;
+    // One slice of scratch per strip of items, not per thread: items do not know their thread.
+    const int64_t strips = std::min<int64_t>(items, static_cast<int64_t>(pool_.size()) * 8);
+    float* scratch = attention_scratch_.Floats(strips * scratch_floats);
+    pool_.ParallelFor(strips, [&](int64_t strip) {
+      for (int64_t item = strip; item < items; item += strips) {
+        const int64_t t = item / layout.kv_heads;
+        const int64_t h = item % layout.kv_heads;
+        const int64_t offset = (t * heads + h * group) * layout.head_dim;
+        kernels_.attend(layout, places[static_cast<size_t>(t)], h, q + offset, group, scale,
+                        scratch + strip * scratch_floats, out + offset);
+      }
+    });
+  }
+
+  void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k, RouterRule rule,
+             Routing* routing) override {
+    RouteOnHost(logits, tokens, experts, top_k, rule, routing);
+  }
+
+  void StageExpertInput(const float* x, int64_t tokens, int64_t hidden) override {
+    hidden_ = hidden;
+    expert_floats_.resize(static_cast<size_t>(tokens));
+    for (int64_t t = 0; t < tokens; ++t) expert_floats_[static_cast<size_t>(t)] = x + t * hidden;
+    expert_quantized_.clear();
+    if (hidden % kQ8BlockElements == 0) {
+      expert_quantized_ = Quantize(x, tokens, hidden, &expert_input_scratch_);
+    }
+  }
+
+  void ExpertFfn(std::span<const ExpertCall> calls, int64_t top_k, float* out) override {
+    // As many calls together as the buffers hold; one expert alone always fits.
+    while (!calls.empty()) {
+      size_t taken = 1;
+      auto assignments = static_cast<int64_t>(calls[0].assignments.size());
+      while (taken < calls.size() &&
+             assignments + static_cast<int64_t>(calls[taken].assignments.size()) <=
+                 kFfnAssignments) {
+        assignments += static_cast<int64_t>(calls[taken].assignments.size());
+        ++taken;
+      }
+      FfnTogether(calls.subspan(0, taken), assignments, top_k, out);
+      calls = calls.subspan(taken);
+    }
+  }
+
+  void Combine(const Routing& routing, const float* expert_out, int64_t hidden_size,
+               float* hidden) override {
+    ForRows(routing.tokens, hidden_size * routing.top_k, [&](int64_t t) {
+      for (int64_t rank = 0; rank < routing.top_k; ++rank) {
+        const int64_t a = t * routing.top_k + rank;
+        kernels_.add_scaled(routing.weights[static_cast<size_t>(a)], expert_out + a * hidden_size,
+                            hidden_size, hidden + t * hidden_size);
+      }
+    });
+  }
+
+  void Add(const float* y, int64_t count, float* x) override {
+    kernels_.add_scaled(1.0F, y, count, x);
+  }
+
+ private:
+  // A chunk of groups of one matrix.
+  struct Work {
+    WeightView weight;
+    Inputs inputs;
+    int64_t first_group;
+    int64_t last_group;
+  };
+
+  template <typename Body>
+  void ForRows(int64_t rows, int64_t elements_per_row, const Body& body) {
+    if (rows * elements_per_row < kParallelElements) {
+      for (int64_t r = 0; r < rows; ++r) body(r);
+    } else {
+      pool_.ParallelFor(rows, body);
+    }
+  }
+
+  std::vector<Q8Row> Quantize(const float* x, int64_t rows, int64_t cols, Scratch* scratch) {
+    const int64_t row_bytes = Q8RowBytes(cols);
+    std::byte* buffer = scratch->Get(rows * row_bytes);
+    std::vector<Q8Row> quantized(static_cast<size_t>(rows));
+    ForRows(rows, cols, [&](int64_t r) {
+      Q8Row& row = quantized[static_cast<size_t>(r)];
+      row = Q8RowAt(buffer + r * row_bytes, cols);
+      kernels_.quantize_q8(x + r * cols, cols, row);
+    });
+    return quantized;
+  }
+
+  void AddWork(const WeightView& weight, const Inputs& inputs, std::vector<Work>* work) const {
+    const Chunks chunks(weight, pool_.size());
+    for (int64_t first = 0; first < chunks.groups; first += chunks.per_chunk) {
+      work->push_back({.weight = weight,
+                       .inputs = inputs,
+                       .first_group = first,
+                       .last_group = std::min(first + chunks.per_chunk, chunks.groups)});
+    }
+  }
+
+  void RunWork(const std::vector<Work>& work) {
+    pool_.ParallelFor(static_cast<int64_t>(work.size()),
+                      [&](int64_t i) { Multiply(work[static_cast<size_t>(i)]); });
+  }
+
+  void Multiply(const Work& work) const {
+    const auto columns = static_cast<int64_t>(work.inputs.out->size());
+    for (int64_t first = 0; first < columns; first += kTileColumns) {
+      const int n = static_cast<int>(std::min<int64_t>(kTileColumns, columns - first));
+      for (int64_t group = work.first_group; group < work.last_group; ++group) {
+        MultiplyGroup(work, group, first, n);
+      }
+    }
+  }
+
+  void MultiplyGroup(const Work& work, int64_t group, int64_t first_column, int columns) const {
+    const WeightView& weight = work.weight;
+    const FormatSpec& spec = Spec(weight.format);
+    const int64_t first_row = group * kGroupRows;
+    const int64_t rows = std::min(kGroupRows, weight.rows - first_row);
+    const std::byte* bytes = weight.bytes + first_row * spec.row_bytes(weight.cols);
+    float* out[kTileColumns];
+    float spare[kTileColumns][kGroupRows];
+    for (int c = 0; c < columns; ++c) {
+      out[c] = rows == kGroupRows
+                   ? (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row
+                   : spare[c];
+    }
+    if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
+    if (spec.activation == Activation::kQ8) {
+      kernels_.tile_q8(weight.format)(bytes, weight.cols,
+                                      work.inputs.quantized->data() + first_column, columns, out);
+    } else {
+      kernels_.tile_f32(weight.format)(bytes, weight.cols,
+                                       work.inputs.floats->data() + first_column, columns, out);
+    }
+    if (rows == kGroupRows) return;
+    for (int c = 0; c < columns; ++c) {
+      std::copy_n(spare[c], rows,
+                  (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row);
+    }
+  }
+
+  // The incomplete group at the end of a matrix, in memory of this thread.
+  static const std::byte* Widen(const FormatSpec& spec, int64_t rows, int64_t cols,
+                                const std::byte* group) {
+    thread_local std::vector<std::byte> wide;
+    const auto bytes = static_cast<size_t>(kGroupRows * spec.row_bytes(cols));
+    if (wide.size() < bytes) wide.resize(bytes);
+    WidenGroup(spec, rows, cols, group, wide.data());
+    return wide.data();
+  }
+
+  // Three loops: all gate and up rows of all calls; silu(gate) * up, quantized; all down rows.
+  void FfnTogether(std::span<const ExpertCall> calls, int64_t assignments, int64_t top_k,
+                   float* out) {
+    int64_t ff = 0;
+    for (const ExpertCall& call : calls) ff = std::max(ff, call.weights.gate.rows);
+    const int64_t q8_bytes = Q8RowBytes((ff + 31) / 32 * 32);
+    float* gate = ffn_scratch_.Floats(2 * assignments * ff);
+    float* up = gate + assignments * ff;
+    std::byte* q8 = ffn_quantized_scratch_.Get(assignments * q8_bytes);
+
+    struct Rows {  // of one call
+      std::vector<Q8Row> x_quantized, h_quantized;
+      std::vector<const float*> x, h;
+      std::vector<float*> gate, up, out;
+    };
+    std::vector<Rows> rows(calls.size());
+    std::vector<Work> work;
+    int64_t row = 0;
+    for (size_t c = 0; c < calls.size(); ++c) {
+      Rows& r = rows[c];
+      for (const int32_t assignment : calls[c].assignments) {
+        const auto token = static_cast<size_t>(assignment / top_k);
+        r.x.push_back(expert_floats_[token]);
+        if (!expert_quantized_.empty()) r.x_quantized.push_back(expert_quantized_[token]);
+        r.gate.push_back(gate + row * ff);
+        r.up.push_back(up + row * ff);
+        r.h.push_back(gate + row * ff);
+        r.h_quantized.push_back(Q8RowAt(q8 + row * q8_bytes, calls[c].weights.down.cols));
+        r.out.push_back(out + assignment * hidden_);
+        ++row;
+      }
+      AddWork(calls[c].weights.gate, {&r.x_quantized, &r.x, &r.gate}, &work);
+      AddWork(calls[c].weights.up, {&r.x_quantized, &r.x, &r.up}, &work);
+    }
+    RunWork(work);
+
+    struct Middle {
+      float* gate;
+      const float* up;
+      const Q8Row* quantized;  // null: down takes floats
+      int64_t ff;
+    };
+    std::vector<Middle> middles;
+    for (size_t c = 0; c < calls.size(); ++c) {
+      const WeightView& down = calls[c].weights.down;
+      const bool q = Spec(down.format).activation == Activation::kQ8;
+      for (size_t i = 0; i < rows[c].gate.size(); ++i) {
+        middles.push_back({.gate = rows[c].gate[i],
+                           .up = rows[c].up[i],
+                           .quantized = q ? &rows[c].h_quantized[i] : nullptr,
+                           .ff = down.cols});
+      }
+    }
+    ForRows(static_cast<int64_t>(middles.size()), ff, [&](int64_t i) {
+      const Middle& m = middles[static_cast<size_t>(i)];
+      kernels_.silu_multiply(m.gate, m.up, m.ff);
+      if (m.quantized != nullptr) kernels_.quantize_q8(m.gate, m.ff, *m.quantized);
+    });
+
+    work.clear();
+    for (size_t c = 0; c < calls.size(); ++c) {
+      AddWork(calls[c].weights.down, {&rows[c].h_quantized, &rows[c].h, &rows[c].out}, &work);
+    }
+    RunWork(work);
+  }
+
+  const Kernels& kernels_;
+  ThreadPool& pool_;
+  Scratch attention_scratch_;
+  Scratch input_scratch_;         // MatMul's quantized input
+  Scratch expert_input_scratch_;  // the staged one
+  Scratch ffn_scratch_;
+  Scratch ffn_quantized_scratch_;
+  int64_t hidden_ = 0;
+  std::vector<const float*> expert_floats_;
+  std::vector<Q8Row> expert_quantized_;
+};
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const Kernels* kernels, ThreadPool* pool) : kernels_(kernels), ops_(kernels, pool) {}
+
+  std::string name() const override { return kernels_->name; }
+  Ops& ops() override { return ops_; }
+
+  void Pack(Format format, int64_t rows, int64_t cols, const std::byte* from,
+            std::byte* to) const override {
+    const FormatSpec& spec = Spec(format);
+    const int64_t row_bytes = spec.row_bytes(cols);
+    thread_local std::vector<std::byte> group;
+    if (group.size() < static_cast<size_t>(kGroupRows * row_bytes)) {
+      group.resize(static_cast<size_t>(kGroupRows * row_bytes));
+    }
+    for (int64_t row = 0; row < rows; row += kGroupRows) {
+      const int64_t n = std::min(kGroupRows, rows - row);
+      std::memcpy(group.data(), from + row * row_bytes, static_cast<size_t>(n * row_bytes));
+      PackGroup(spec, n, cols, group.data(), to + row * row_bytes);
+    }
+  }
+
+  int64_t ScratchBytes(int64_t tokens, int64_t cols, int64_t assignments,
+                       int64_t ff) const override {
+    const auto rounded = [](int64_t n) { return (n + 31) / 32 * 32; };
+    const int64_t together = std::min(assignments, std::max(tokens, kFfnAssignments));
+    // Two quantized inputs, the middle of the experts, pointer tables, and per thread one group of
+    // float rows.
+    constexpr int64_t kThreadBytesPerColumn = 3 * kGroupRows * 4;
+    return 2 * tokens * Q8RowBytes(rounded(cols)) +
+           together * (2 * ff * 4 + Q8RowBytes(rounded(ff)) + 512) + tokens * 128 +
+           kThreadBytesPerColumn * std::max(cols, ff) + (1 << 20);
+  }
+
+ private:
+  const Kernels* kernels_;
+  CpuOps ops_;
+};
+
+std::unique_ptr<Device> NewCpuDevice(const Kernels* kernels, ThreadPool* pool) {
+  if (kernels == nullptr) return nullptr;
+  return std::make_unique<CpuDevice>(kernels, pool);
+}
+
+}  // namespace
+
+std::unique_ptr<Device> NewAvx512Device(ThreadPool* pool) {
+  return NewCpuDevice(Avx512Kernels(), pool);
+}
+std::unique_ptr<Device> NewAvx2Device(ThreadPool* pool) {
+  return NewCpuDevice(Avx2Kernels(), pool);
+}
+
+}  // namespace sluice

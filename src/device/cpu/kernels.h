@@ -1,0 +1,50 @@
+// What an instruction set provides: one table of functions, filled by avx2.cc and avx512.cc from the
+// same source (kernels.inl).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "device/ops.h"
+#include "tensor/format.h"
+#include "tensor/q8_activation.h"
+
+namespace sluice {
+
+// Columns that one tile call takes at most.
+inline constexpr int kTileColumns = 8;
+
+struct Kernels {
+  const char* name;
+
+  // One group of 16 packed rows (row_group.h) times `columns` <= kTileColumns activations:
+  // out[c][0..15]. The q8 form serves formats with Activation::kQ8, the f32 form the others.
+  using TileQ8 = void (*)(const std::byte* group, int64_t cols, const Q8Row* x, int columns,
+                          float* const* out);
+  using TileF32 = void (*)(const std::byte* group, int64_t cols, const float* const* x, int columns,
+                           float* const* out);
+  // Null where a format has no kernel of this kind.
+  TileQ8 (*tile_q8)(Format format);
+  TileF32 (*tile_f32)(Format format);
+
+  void (*quantize_q8)(const float* x, int64_t cols, const Q8Row& row);
+  void (*rms_norm)(const float* x, int64_t cols, const float* weight, float epsilon, float* out);
+  // gate[i] = silu(gate[i]) * up[i]
+  void (*silu_multiply)(float* gate, const float* up, int64_t count);
+  // y[i] += a * x[i]
+  void (*add_scaled)(float a, const float* x, int64_t count, float* y);
+  // The query heads [group, head_dim] of one KV head of one token. `scratch`: at least
+  // group * (head_dim + 66) + 2 * head_dim floats.
+  void (*attend)(const KvLayout& layout, const KvPlace& place, int64_t kv_head, const float* q,
+                 int64_t group, float scale, float* scratch, float* out);
+};
+
+inline constexpr int64_t AttendScratchFloats(int64_t group, int64_t head_dim) {
+  return group * (head_dim + 66) + 2 * head_dim;
+}
+
+// Null where this machine lacks the instructions.
+const Kernels* Avx2Kernels();
+const Kernels* Avx512Kernels();
+
+}  // namespace sluice

@@ -1,0 +1,235 @@
+// The specification: each operation as its definition reads, one number at a time, weights in the
+// file's own layout. Slow on purpose; conformance_test.cc holds every other device to it.
+//
+// Quantized formats define their product with activations rounded to int8 (tensor/q8_activation.h).
+// The device `exact` leaves that rounding out: it computes with the numbers that the file holds, and
+// is what logits of quantized files are compared with Transformers on.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "device/device.h"
+#include "device/kv_codec.h"
+#include "device/math.h"
+#include "device/router.h"
+
+namespace sluice {
+namespace {
+
+// What becomes of activations before they meet quantized weights.
+enum class Activations { kAsFormatSays, kExact };
+
+void MultiplyQuantized(const WeightView& weight, const float* x, float* out) {
+  const FormatSpec& spec = Spec(weight.format);
+  std::vector<std::byte> buffer(static_cast<size_t>(Q8RowBytes(weight.cols)));
+  const Q8Row quantized = Q8RowAt(buffer.data(), weight.cols);
+  QuantizeQ8(x, weight.cols, quantized);
+  for (int64_t row = 0; row < weight.rows; ++row) {
+    out[row] = spec.dot_q8(weight.bytes + row * spec.row_bytes(weight.cols),
+                           weight.cols / spec.block_elements, quantized);
+  }
+}
+
+// The numbers that the file holds times the activations, in float.
+void MultiplyExactly(const WeightView& weight, const float* x, float* out) {
+  const FormatSpec& spec = Spec(weight.format);
+  std::vector<float> decoded(static_cast<size_t>(weight.cols));
+  for (int64_t row = 0; row < weight.rows; ++row) {
+    spec.decode(weight.bytes + row * spec.row_bytes(weight.cols), weight.cols / spec.block_elements,
+                decoded.data());
+    out[row] = 0;
+    for (int64_t k = 0; k < weight.cols; ++k) {
+      out[row] = std::fma(decoded[static_cast<size_t>(k)], x[k], out[row]);
+    }
+  }
+}
+
+class ReferenceOps final : public Ops {
+ public:
+  explicit ReferenceOps(Activations activations) : activations_(activations) {}
+
+  void Embed(const WeightView& table, std::span<const int32_t> tokens, float* out) override {
+    const FormatSpec& spec = Spec(table.format);
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      spec.decode(table.bytes + tokens[t] * spec.row_bytes(table.cols),
+                  table.cols / spec.block_elements, out + static_cast<int64_t>(t) * table.cols);
+    }
+  }
+
+  void RmsNorm(const float* x, int64_t rows, int64_t cols, const float* weight, float epsilon,
+               float* out) override {
+    for (int64_t r = 0; r < rows; ++r) {
+      float squares = 0;
+      for (int64_t i = 0; i < cols; ++i) squares += x[r * cols + i] * x[r * cols + i];
+      const float scale = 1.0F / std::sqrt(squares / static_cast<float>(cols) + epsilon);
+      for (int64_t i = 0; i < cols; ++i) out[r * cols + i] = x[r * cols + i] * scale * weight[i];
+    }
+  }
+
+  void MatMul(const float* x, int64_t tokens, std::span<const Product> products) override {
+    for (const Product& product : products) {
+      for (int64_t t = 0; t < tokens; ++t) {
+        MultiplyToken(product.weight, x + t * product.weight.cols,
+                      product.out + t * product.weight.rows);
+      }
+    }
+  }
+
+  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim, const float* cosine,
+            const float* sine, RopeStyle style) override {
+    const int64_t half = head_dim / 2;
+    for (int64_t t = 0; t < tokens; ++t) {
+      for (int64_t h = 0; h < heads; ++h) {
+        float* head = x + (t * heads + h) * head_dim;
+        for (int64_t i = 0; i < half; ++i) {
+          float& a = style == RopeStyle::kHalves ? head[i] : head[2 * i];
+          float& b = style == RopeStyle::kHalves ? head[i + half] : head[2 * i + 1];
+          const float c = cosine[t * half + i];
+          const float s = sine[t * half + i];
+          const float rotated_a = a * c - b * s;
+          b = b * c + a * s;
+          a = rotated_a;
+        }
+      }
+    }
+  }
+
+  void AppendKv(const KvLayout& layout, std::span<const KvPlace> places, const float* k,
+                const float* v) override {
+    for (size_t t = 0; t < places.size(); ++t) {
+      std::byte* page = places[t].pages[places[t].position / layout.page_tokens];
+      for (int64_t h = 0; h < layout.kv_heads; ++h) {
+        const int64_t row = (static_cast<int64_t>(t) * layout.kv_heads + h) * layout.head_dim;
+        EncodeKvRow(layout.format, k + row, layout.head_dim,
+                    page + KvRowOffset(layout, KvPart::kKey, h, places[t].position));
+        EncodeKvRow(layout.format, v + row, layout.head_dim,
+                    page + KvRowOffset(layout, KvPart::kValue, h, places[t].position));
+      }
+    }
+  }
+
+  void Attend(const KvLayout& layout, std::span<const KvPlace> places, const float* q,
+              int64_t heads, float scale, float* out) override {
+    const int64_t group = heads / layout.kv_heads;
+    for (size_t t = 0; t < places.size(); ++t) {
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t row = (static_cast<int64_t>(t) * heads + h) * layout.head_dim;
+        AttendHead(layout, places[t], h / group, q + row, scale, out + row);
+      }
+    }
+  }
+
+  void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k, RouterRule rule,
+             Routing* routing) override {
+    RouteOnHost(logits, tokens, experts, top_k, rule, routing);
+  }
+
+  void StageExpertInput(const float* x, int64_t /*tokens*/, int64_t hidden) override {
+    expert_input_ = x;
+    hidden_ = hidden;
+  }
+
+  void ExpertFfn(std::span<const ExpertCall> calls, int64_t top_k, float* out) override {
+    for (const ExpertCall& call : calls) {
+      const auto ff = static_cast<size_t>(call.weights.gate.rows);
+      std::vector<float> gate(ff);
+      std::vector<float> up(ff);
+      for (const int32_t assignment : call.assignments) {
+        const float* x = expert_input_ + assignment / top_k * hidden_;
+        MultiplyToken(call.weights.gate, x, gate.data());
+        MultiplyToken(call.weights.up, x, up.data());
+        for (size_t i = 0; i < ff; ++i) gate[i] = Silu(gate[i]) * up[i];
+        MultiplyToken(call.weights.down, gate.data(), out + assignment * hidden_);
+      }
+    }
+  }
+
+  void Combine(const Routing& routing, const float* expert_out, int64_t hidden_size,
+               float* hidden) override {
+    for (int64_t a = 0; a < routing.tokens * routing.top_k; ++a) {
+      for (int64_t i = 0; i < hidden_size; ++i) {
+        hidden[a / routing.top_k * hidden_size + i] +=
+            routing.weights[static_cast<size_t>(a)] * expert_out[a * hidden_size + i];
+      }
+    }
+  }
+
+  void Add(const float* y, int64_t count, float* x) override {
+    for (int64_t i = 0; i < count; ++i) x[i] += y[i];
+  }
+
+ private:
+  void MultiplyToken(const WeightView& weight, const float* x, float* out) const {
+    const bool quantized = Spec(weight.format).activation == Activation::kQ8 &&
+                           activations_ == Activations::kAsFormatSays;
+    quantized ? MultiplyQuantized(weight, x, out) : MultiplyExactly(weight, x, out);
+  }
+
+  static void AttendHead(const KvLayout& layout, const KvPlace& place, int64_t kv_head,
+                         const float* q, float scale, float* out) {
+    const int64_t dim = layout.head_dim;
+    std::vector<float> row(static_cast<size_t>(dim));
+    std::vector<float> scores;
+    const auto decode = [&](KvPart part, int64_t position) {
+      DecodeKvRow(layout.format,
+                  place.pages[position / layout.page_tokens] +
+                      KvRowOffset(layout, part, kv_head, position),
+                  dim, row.data());
+    };
+    for (int64_t p = 0; p <= place.position; ++p) {
+      decode(KvPart::kKey, p);
+      float dot = 0;
+      for (int64_t i = 0; i < dim; ++i) dot += q[i] * row[static_cast<size_t>(i)];
+      scores.push_back(dot * scale);
+    }
+    const float largest = *std::ranges::max_element(scores);
+    float total = 0;
+    for (float& score : scores) total += score = Exp(score - largest);
+    std::fill(out, out + dim, 0.0F);
+    for (int64_t p = 0; p <= place.position; ++p) {
+      decode(KvPart::kValue, p);
+      const float weight = scores[static_cast<size_t>(p)] / total;
+      for (int64_t i = 0; i < dim; ++i) out[i] += weight * row[static_cast<size_t>(i)];
+    }
+  }
+
+  const Activations activations_;
+  const float* expert_input_ = nullptr;
+  int64_t hidden_ = 0;
+};
+
+class ReferenceDevice final : public Device {
+ public:
+  explicit ReferenceDevice(Activations activations) : activations_(activations), ops_(activations) {}
+
+  std::string name() const override {
+    return activations_ == Activations::kExact ? "exact" : "reference";
+  }
+  Ops& ops() override { return ops_; }
+  void Pack(Format format, int64_t rows, int64_t cols, const std::byte* from,
+            std::byte* to) const override {
+    std::memmove(to, from, static_cast<size_t>(rows * Spec(format).row_bytes(cols)));
+  }
+  int64_t ScratchBytes(int64_t /*tokens*/, int64_t cols, int64_t /*assignments*/,
+                       int64_t ff) const override {
+    return Q8RowBytes((std::max(cols, ff) + 31) / 32 * 32) + 4 * std::max(cols, ff) + 2 * ff * 4;
+  }
+
+ private:
+  const Activations activations_;
+  ReferenceOps ops_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> NewReferenceDevice(ThreadPool* /*pool*/) {
+  return std::make_unique<ReferenceDevice>(Activations::kAsFormatSays);
+}
+
+std::unique_ptr<Device> NewExactDevice(ThreadPool* /*pool*/) {
+  return std::make_unique<ReferenceDevice>(Activations::kExact);
+}
+
+}  // namespace sluice

@@ -1,0 +1,399 @@
+// Engine: opens everything, owns everything, and runs the one thread that decides.
+//
+// Submit() puts a request into a queue and wakes the engine thread; the thread takes requests between
+// steps. All bookkeeping of sequences, caches and slots belongs to that thread.
+#include "sluice/engine.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "device/device.h"
+#include "engine/channel.h"
+#include "engine/chat_format.h"
+#include "engine/decoder.h"
+#include "engine/scheduler.h"
+#include "model/embedded_model.h"
+#include "plan/memory_plan.h"
+#include "store/dense_weights.h"
+#include "store/expert_store.h"
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kDefaultContext = 4096;
+constexpr size_t kMaxWaiting = 1024;
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxTopLogprobs = 20;
+
+int AvailableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+Result<KvFormat> ParseKvFormat(const std::string& name) {
+  if (name == "f32") return KvFormat::kF32;
+  if (name == "f16") return KvFormat::kF16;
+  if (name == "bf16") return KvFormat::kBF16;
+  if (name == "q8_0") return KvFormat::kQ8_0;
+  return InvalidArgumentError(
+      fmt::format("there is no KV cache format '{}'; there are f32, f16, bf16, q8_0", name));
+}
+
+Status CheckOptions(const EngineOptions& options) {
+  const auto check = [](bool ok, const char* what, int64_t value) {
+    return ok ? Status() : InvalidArgumentError(fmt::format("{} of {} makes no sense", what, value));
+  };
+  SLUICE_TRY(check(options.threads >= 0 && options.threads <= kMaxThreads, "a number of threads",
+                   options.threads));
+  SLUICE_TRY(check(options.context_tokens >= 0, "a context", options.context_tokens));
+  SLUICE_TRY(check(options.parallel >= 1 && options.parallel <= 4096, "a number of parallel sequences",
+                   options.parallel));
+  return check(options.prefill_chunk >= 1 && options.prefill_chunk <= 65536, "a prefill chunk",
+               options.prefill_chunk);
+}
+
+double SecondsSince(SteadyTime begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+const char* FinishReasonName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kNone: return "none";
+    case FinishReason::kEndOfText: return "end_of_text";
+    case FinishReason::kStopString: return "stop_string";
+    case FinishReason::kMaxTokens: return "max_tokens";
+    case FinishReason::kContextFull: return "context_full";
+  }
+  return "unknown";
+}
+
+class Engine::Impl {
+ public:
+  explicit Impl(Model model) : model_(std::move(model)) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  Status Start(const EngineOptions& options);
+  Result<TokenStream> Submit(Request request);
+  EngineStats stats() const {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  const Model& model() const { return model_; }
+
+ private:
+  struct Submitted {
+    Request request;
+    std::shared_ptr<TokenStream::Channel> channel;
+    SteadyTime time;
+    int64_t limit;
+  };
+
+  Result<MemoryPlan> Plan(const EngineOptions& options);
+  Result<std::vector<int32_t>> PromptIds(const Request& request) const;
+  void Loop();
+  bool TakeSubmitted();
+  void Step();
+  void PublishStats();
+
+  // Constant after Start().
+  const Model model_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<DenseWeights> weights_;
+  int64_t context_tokens_ = 0;
+
+  // Engine thread only.
+  KvCache kv_;
+  std::unique_ptr<ExpertStore> store_;
+  std::unique_ptr<TraceWriter> trace_;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<Scheduler> scheduler_;
+  Batch batch_;
+  uint64_t steps_ = 0;
+  int64_t next_id_ = 0;
+
+  mutable std::mutex mutex_;  // guards all below
+  std::condition_variable wake_;
+  std::deque<Submitted> submitted_;
+  bool stop_ = false;
+  EngineStats stats_;
+
+  std::jthread thread_;  // last: it uses everything above
+};
+
+Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
+  context_tokens_ = options.context_tokens > 0 ? options.context_tokens
+                                               : std::min(model_.spec.context, kDefaultContext);
+  if (context_tokens_ > model_.spec.context) {
+    return InvalidArgumentError(fmt::format("a context of {} tokens; {} was made for at most {}",
+                                            context_tokens_, model_.checkpoint.path,
+                                            model_.spec.context));
+  }
+  SLUICE_TRY_ASSIGN(const KvFormat kv_format, ParseKvFormat(options.kv_cache));
+  if (kv_format == KvFormat::kQ8_0 && model_.spec.attention.head_dim % 32 != 0) {
+    return InvalidArgumentError("a q8_0 KV cache needs heads whose size is a multiple of 32");
+  }
+  SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(options.ram_budget, ReadMemoryState()));
+  // Every sequence rounds up to whole pages.
+  const int64_t pages = (context_tokens_ + kPageTokens - 1) / kPageTokens;
+  SLUICE_TRY_ASSIGN(MemoryPlan plan, PlanMemory(model_, *device_,
+                                                {.budget_bytes = budget,
+                                                 .process_bytes = ResidentBytes(),
+                                                 .kv_tokens = pages * kPageTokens * options.parallel,
+                                                 .sequences = options.parallel,
+                                                 .prefill_chunk = options.prefill_chunk,
+                                                 .kv_format = kv_format}));
+  SLUICE_TRY_ASSIGN(kv_, KvCache::Create(model_.spec, kv_format,
+                                         pages * kPageTokens * options.parallel));
+  return plan;
+}
+
+Status Engine::Impl::Start(const EngineOptions& options) {
+  SLUICE_TRY(CheckOptions(options));
+  const int threads = options.threads > 0 ? options.threads : AvailableCores();
+  pool_ = std::make_unique<ThreadPool>(threads);
+  SLUICE_TRY_ASSIGN(device_, CreateDevice(options.device, pool_.get()));
+  SLUICE_TRY_ASSIGN(const MemoryPlan plan, Plan(options));
+  const auto progress = [&](uint64_t done, uint64_t total) {
+    if (options.on_load) options.on_load({.bytes_done = done, .bytes_total = total});
+  };
+  SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
+  SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(),
+                                                {.slots = plan.slots, .policy = options.policy}));
+  if (!options.trace_path.empty()) {
+    SLUICE_TRY_ASSIGN(trace_,
+                      TraceWriter::Create(
+                          options.trace_path,
+                          {.model = model_.checkpoint.path,
+                           .architecture = model_.spec.architecture,
+                           .dtype = Spec(model_.experts.extents()[0].gate.format).name,
+                           .layers = model_.spec.layers,
+                           .experts = model_.spec.moe.experts,
+                           .top_k = model_.spec.moe.top_k}));
+  }
+  const int64_t step_tokens = std::max<int64_t>(plan.prefill_chunk, options.parallel);
+  decoder_ = std::make_unique<Decoder>(model_.spec, *weights_, kv_, device_.get(), store_.get(),
+                                       trace_.get(), step_tokens,
+                                       std::max<int64_t>(options.parallel, kLogitRows));
+  scheduler_ = std::make_unique<Scheduler>(&kv_, options.parallel, step_tokens);
+  stats_.model = model_.checkpoint.path;
+  stats_.architecture = model_.spec.architecture;
+  stats_.device = device_->name();
+  stats_.policy = options.policy;
+  stats_.io = store_->backend_name();
+  stats_.threads = threads;
+  stats_.context_tokens = context_tokens_;
+  stats_.prefill_chunk = plan.prefill_chunk;
+  stats_.accesses_per_token = model_.spec.layers * model_.spec.moe.top_k;
+  stats_.memory = {.budget = plan.budget_bytes,
+                   .dense = plan.dense_bytes,
+                   .kv = plan.kv_bytes,
+                   .scratch = plan.scratch_bytes,
+                   .slot_bytes = plan.slot_bytes,
+                   .slots = plan.slots,
+                   .all_slots = plan.all_slots,
+                   .minimum = plan.minimum_bytes(),
+                   .everything = plan.everything_bytes()};
+  thread_ = std::jthread([this] { Loop(); });
+  return {};
+}
+
+Result<std::vector<int32_t>> Engine::Impl::PromptIds(const Request& request) const {
+  std::vector<int32_t> ids = request.prompt_ids;
+  if (ids.empty()) {
+    if (model_.tokenizer == nullptr) {
+      return UnsupportedError(model_.checkpoint.path +
+                              ": the model has no tokenizer; give the prompt as token ids");
+    }
+    if (model_.tokenizer->add_bos() && model_.tokenizer->bos()) {
+      ids.push_back(*model_.tokenizer->bos());
+    }
+    const std::vector<TokenId> text =
+        model_.tokenizer->Encode(request.prompt, SpecialTokens::kParse);
+    ids.insert(ids.end(), text.begin(), text.end());
+  }
+  if (ids.empty()) return InvalidArgumentError("the prompt is empty");
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= model_.spec.vocab) {
+      return InvalidArgumentError(
+          fmt::format("token id {} is outside the vocabulary of {}", id, model_.spec.vocab));
+    }
+  }
+  return ids;
+}
+
+Result<TokenStream> Engine::Impl::Submit(Request request) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  SLUICE_TRY(CheckSamplingParams(request.sampling));
+  if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
+    return InvalidArgumentError(fmt::format("{} alternatives per token; at most {} are given",
+                                            request.top_logprobs, kMaxTopLogprobs));
+  }
+  std::erase(request.stop, "");
+  SLUICE_TRY_ASSIGN(std::vector<int32_t> ids, PromptIds(request));
+  const auto prompt_tokens = static_cast<int64_t>(ids.size());
+  if (prompt_tokens >= context_tokens_) {
+    return ResourceExhaustedError(fmt::format(
+        "the prompt has {} tokens, the context {}: no room for an answer; raise the context (-c), "
+        "which {} allows up to {}",
+        prompt_tokens, context_tokens_, model_.checkpoint.path, model_.spec.context));
+  }
+  int64_t limit = context_tokens_;
+  if (request.max_tokens >= 0 && request.max_tokens < limit - prompt_tokens) {
+    limit = prompt_tokens + std::max<int64_t>(request.max_tokens, 1);
+  }
+  auto channel = std::make_shared<TokenStream::Channel>(std::move(ids));
+  {
+    const std::lock_guard lock(mutex_);
+    if (submitted_.size() >= kMaxWaiting) {
+      return ResourceExhaustedError(fmt::format("{} requests are waiting already", kMaxWaiting));
+    }
+    submitted_.push_back(
+        {.request = std::move(request), .channel = channel, .time = now, .limit = limit});
+  }
+  wake_.notify_one();
+  return TokenStream(std::move(channel));
+}
+
+bool Engine::Impl::TakeSubmitted() {
+  std::unique_lock lock(mutex_);
+  if (scheduler_->idle()) {
+    wake_.wait(lock, [this] { return stop_ || !submitted_.empty(); });
+  }
+  while (!submitted_.empty()) {
+    Submitted& s = submitted_.front();
+    scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request), std::move(s.channel),
+                                               model_.tokenizer.get(), s.limit, s.time));
+    submitted_.pop_front();
+  }
+  return !stop_;
+}
+
+void Engine::Impl::Step() {
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
+  const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
+    wanted[i].sequence->OnLogits(wanted[i].position, logits);
+  });
+  ++steps_;
+  const double seconds = SecondsSince(begin);
+  for (const Scheduler::Share& share : scheduler_->shares()) {
+    if (status.ok()) {
+      share.sequence->Advance(share.tokens, seconds);
+    } else {
+      share.sequence->Fail(status);
+    }
+  }
+  PublishStats();
+}
+
+void Engine::Impl::PublishStats() {
+  const CacheStats& cache = store_->cache_stats();
+  const StoreStats& store = store_->stats();
+  const std::lock_guard lock(mutex_);
+  stats_.steps = steps_;
+  stats_.experts = {
+      .accesses = cache.accesses,
+      .hits = cache.hits,
+      .misses = cache.misses,
+      .evictions = cache.evictions,
+      .bytes_read = store.bytes_read,
+      .hit_rate = cache.accesses == 0
+                      ? 0
+                      : static_cast<double>(cache.hits) / static_cast<double>(cache.accesses),
+      .read_bytes_per_s =
+          store.read_seconds > 0 ? static_cast<double>(store.bytes_read) / store.read_seconds : 0,
+      .stall_s = store.stall_seconds};
+  if (trace_ != nullptr) stats_.trace_error = trace_->status().message();
+}
+
+void Engine::Impl::Loop() {
+  while (TakeSubmitted()) {
+    if (scheduler_->NextBatch(&batch_)) {
+      Step();
+    } else if (trace_ != nullptr) {
+      (void)trace_->Flush();  // what went wrong is in status(), and so in the statistics
+    }
+  }
+  scheduler_->FailAll(CancelledError("the engine was closed"));
+  const std::lock_guard lock(mutex_);
+  for (Submitted& s : submitted_) s.channel->Close(CancelledError("the engine was closed"));
+}
+
+TokenStream::TokenStream(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
+TokenStream::TokenStream(TokenStream&&) noexcept = default;
+TokenStream& TokenStream::operator=(TokenStream&& other) noexcept {
+  if (this != &other) {
+    if (channel_ != nullptr) channel_->Cancel();
+    channel_ = std::move(other.channel_);
+  }
+  return *this;
+}
+TokenStream::~TokenStream() {
+  if (channel_ != nullptr) channel_->Cancel();
+}
+Result<std::optional<Event>> TokenStream::Next() { return channel_->Next(); }
+void TokenStream::Cancel() { channel_->Cancel(); }
+const std::vector<int32_t>& TokenStream::prompt_ids() const { return channel_->prompt_ids; }
+RequestStats TokenStream::stats() const { return channel_->stats(); }
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  SLUICE_TRY_ASSIGN(Model model, options.model.empty() ? OpenEmbeddedModel()
+                                                       : OpenModel(options.model));
+  auto impl = std::make_unique<Impl>(std::move(model));
+  SLUICE_TRY(impl->Start(options));
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Result<TokenStream> Engine::Submit(Request request) { return impl_->Submit(std::move(request)); }
+
+EngineStats Engine::stats() const {
+  EngineStats stats = impl_->stats();
+  stats.memory.peak_rss = PeakResidentBytes();
+  return stats;
+}
+
+Result<std::vector<int32_t>> Engine::Encode(std::string_view text) const {
+  const Tokenizer* tokenizer = impl_->model().tokenizer.get();
+  if (tokenizer == nullptr) return UnsupportedError("the model has no tokenizer");
+  return tokenizer->Encode(text, SpecialTokens::kParse);
+}
+
+Result<std::string> Engine::Decode(std::span<const int32_t> ids) const {
+  const Tokenizer* tokenizer = impl_->model().tokenizer.get();
+  if (tokenizer == nullptr) return UnsupportedError("the model has no tokenizer");
+  return tokenizer->Decode(ids);
+}
+
+Result<std::string> Engine::FormatChat(std::span<const ChatMessage> messages) const {
+  return FormatConversation(impl_->model(), messages);
+}
+
+}  // namespace sluice

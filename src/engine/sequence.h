@@ -1,0 +1,71 @@
+// A request that is being answered.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/channel.h"
+#include "engine/sampler.h"
+#include "engine/text_output.h"
+#include "sluice/engine.h"
+
+namespace sluice {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+class Sequence {
+ public:
+  // `limit`: tokens that the sequence may have in all, prompt included. `tokenizer` may be null.
+  Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Channel> channel,
+           const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted);
+
+  int64_t id() const { return id_; }
+  int64_t limit() const { return limit_; }
+  TokenStream::Channel& channel() { return *channel_; }
+  bool cancelled() const { return channel_->cancelled(); }
+  bool finished() const { return finished_; }
+
+  // Tokens whose keys and values are not in the cache yet: the rest of the prompt, or the one that
+  // was generated last.
+  std::span<const int32_t> Pending() const {
+    return std::span(tokens_).subspan(static_cast<size_t>(computed_));
+  }
+  bool in_prefill() const { return computed_ < prompt_tokens_; }
+  int64_t computed() const { return computed_; }
+  // The next `count` pending tokens went through a step that took `seconds`.
+  void Advance(int64_t count, double seconds);
+  // Whether logits are of use after the pending token at `position`.
+  bool WantsLogits(int64_t position) const {
+    return position >= prompt_tokens_ - 1 || request_.logits == LogitsWanted::kAll;
+  }
+  // The logits after the token at `position`: an event, or the next token.
+  void OnLogits(int64_t position, std::span<const float> logits);
+  // Ends the stream early.
+  void Fail(const Status& status);
+
+  std::vector<std::byte*> pages;  // of the KV cache
+
+ private:
+  FinishReason ReasonToStop(int32_t token) const;
+  void Finish(Event event, FinishReason reason);
+
+  const int64_t id_;
+  const Request request_;
+  const std::shared_ptr<TokenStream::Channel> channel_;
+  const Tokenizer* tokenizer_;
+  const int64_t limit_;
+  const SteadyTime submitted_;
+  std::vector<int32_t> tokens_;  // prompt, then answer
+  int64_t prompt_tokens_;
+  int64_t computed_ = 0;
+  bool finished_ = false;
+  Sampler sampler_;
+  TextOutput text_;
+};
+
+}  // namespace sluice

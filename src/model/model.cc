@@ -1,0 +1,187 @@
+#include "model/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "model/architecture.h"
+#include "model/vocabulary.h"
+
+namespace sluice {
+namespace {
+
+std::string Fill(std::string_view pattern, int64_t number) {
+  const size_t at = pattern.find("{}");
+  return std::string(pattern.substr(0, at)) + std::to_string(number) +
+         std::string(pattern.substr(at + 2));
+}
+
+// Finds tensors of one checkpoint by role.
+class TensorFinder {
+ public:
+  TensorFinder(const Checkpoint& checkpoint, const TensorNames& names, const ModelSpec& spec)
+      : tensors_(checkpoint.tensors), names_(names), spec_(spec) {}
+
+  Result<DenseTensors> Dense() const {
+    DenseTensors dense;
+    SLUICE_TRY_ASSIGN(dense.embedding,
+                      tensors_.Matrix(names_.embedding, spec_.vocab, spec_.hidden));
+    SLUICE_TRY_ASSIGN(dense.output_norm, Vector(std::string(names_.output_norm), spec_.hidden));
+    if (!spec_.tied_embeddings && tensors_.Has(names_.output)) {
+      SLUICE_TRY_ASSIGN(dense.output, tensors_.Matrix(names_.output, spec_.vocab, spec_.hidden));
+    }
+    for (int64_t l = 0; l < spec_.layers; ++l) {
+      SLUICE_TRY_ASSIGN(LayerTensors layer, Layer(l));
+      dense.layers.push_back(layer);
+    }
+    return dense;
+  }
+
+  Result<ExpertCatalog> Experts() const {
+    std::vector<ExpertExtent> extents;
+    for (int64_t l = 0; l < spec_.layers; ++l) {
+      for (int64_t e = 0; e < spec_.moe.experts; ++e) {
+        ExpertExtent extent;
+        SLUICE_TRY_ASSIGN(extent.gate, Expert(l, e, names_.stacked_gate, names_.expert_gate,
+                                              spec_.moe.ff, spec_.hidden));
+        SLUICE_TRY_ASSIGN(extent.up, Expert(l, e, names_.stacked_up, names_.expert_up, spec_.moe.ff,
+                                            spec_.hidden));
+        SLUICE_TRY_ASSIGN(extent.down, Expert(l, e, names_.stacked_down, names_.expert_down,
+                                              spec_.hidden, spec_.moe.ff));
+        extents.push_back(extent);
+      }
+    }
+    return ExpertCatalog(spec_.moe.experts, std::move(extents));
+  }
+
+ private:
+  std::string Prefix(int64_t layer) const { return Fill(names_.layer_prefix, layer); }
+
+  // Norm weights: always F32, so that they can be used as they are.
+  Result<TensorExtent> Vector(const std::string& name, int64_t size) const {
+    return tensors_.Matrix(name, 1, size);
+  }
+
+  Result<LayerTensors> Layer(int64_t l) const {
+    const std::string prefix = Prefix(l);
+    const Gqa& a = spec_.attention;
+    const auto matrix = [&](std::string_view name, int64_t rows, int64_t cols) {
+      return tensors_.Matrix(prefix + std::string(name), rows, cols);
+    };
+    LayerTensors layer;
+    SLUICE_TRY_ASSIGN(layer.attention_norm, matrix(names_.attention_norm, 1, spec_.hidden));
+    SLUICE_TRY_ASSIGN(layer.q, matrix(names_.q, a.heads * a.head_dim, spec_.hidden));
+    SLUICE_TRY_ASSIGN(layer.k, matrix(names_.k, a.kv_heads * a.head_dim, spec_.hidden));
+    SLUICE_TRY_ASSIGN(layer.v, matrix(names_.v, a.kv_heads * a.head_dim, spec_.hidden));
+    SLUICE_TRY_ASSIGN(layer.o, matrix(names_.o, spec_.hidden, a.heads * a.head_dim));
+    if (a.qk_norm != QkNorm::kNone) {
+      const bool whole = a.qk_norm == QkNorm::kWhole;
+      SLUICE_TRY_ASSIGN(layer.q_norm,
+                        matrix(names_.q_norm, 1, whole ? a.heads * a.head_dim : a.head_dim));
+      SLUICE_TRY_ASSIGN(layer.k_norm,
+                        matrix(names_.k_norm, 1, whole ? a.kv_heads * a.head_dim : a.head_dim));
+    }
+    SLUICE_TRY_ASSIGN(layer.ffn_norm, matrix(names_.ffn_norm, 1, spec_.hidden));
+    SLUICE_TRY_ASSIGN(layer.router, matrix(names_.router, spec_.moe.experts, spec_.hidden));
+    return layer;
+  }
+
+  Result<TensorExtent> Expert(int64_t layer, int64_t expert, std::string_view stacked,
+                              std::string_view single, int64_t rows, int64_t cols) const {
+    const std::string prefix = Prefix(layer);
+    if (!stacked.empty() && tensors_.Has(prefix + std::string(stacked))) {
+      return tensors_.Slice(prefix + std::string(stacked), expert, spec_.moe.experts, rows, cols);
+    }
+    return tensors_.Matrix(prefix + Fill(single, expert), rows, cols);
+  }
+
+  const TensorTable& tensors_;
+  const TensorNames& names_;
+  const ModelSpec& spec_;
+};
+
+// GGUF says the vocabulary's size in the shape of the embedding.
+Result<int64_t> VocabRows(const Checkpoint& checkpoint, std::string_view embedding) {
+  const auto found = checkpoint.tensors.entries().find(embedding);
+  if (found == checkpoint.tensors.entries().end() || found->second.shape.size() != 2) {
+    return CorruptError(fmt::format("{}: no tensor '{}' of two dimensions: a vocabulary without a "
+                                    "model?", checkpoint.path, embedding));
+  }
+  return found->second.shape[0];
+}
+
+}  // namespace
+
+uint64_t ExpertCatalog::total_bytes() const {
+  uint64_t total = 0;
+  for (const ExpertExtent& extent : extents_) total += extent.bytes();
+  return total;
+}
+
+uint64_t ExpertCatalog::largest_bytes() const {
+  uint64_t largest = 0;
+  for (const ExpertExtent& extent : extents_) largest = std::max(largest, extent.bytes());
+  return largest;
+}
+
+std::vector<const TensorExtent*> DenseTensors::All() const {
+  std::vector<const TensorExtent*> all = {&embedding, &output_norm};
+  if (output) all.push_back(&*output);
+  for (const LayerTensors& layer : layers) {
+    for (const TensorExtent* extent : {&layer.attention_norm, &layer.q, &layer.k, &layer.v, &layer.o,
+                                       &layer.ffn_norm, &layer.router}) {
+      all.push_back(extent);
+    }
+    if (layer.q_norm) all.push_back(&*layer.q_norm);
+    if (layer.k_norm) all.push_back(&*layer.k_norm);
+  }
+  return all;
+}
+
+uint64_t DenseTensors::total_bytes() const {
+  uint64_t total = 0;
+  for (const TensorExtent* extent : All()) total += extent->bytes;
+  return total;
+}
+
+Result<Model> OpenModel(Checkpoint checkpoint) {
+  SLUICE_TRY_ASSIGN(const Architecture* architecture, FindArchitecture(checkpoint));
+  const TensorNames& names = architecture->names(checkpoint.kind);
+  const bool gguf = checkpoint.kind == CheckpointKind::kGguf;
+  SLUICE_TRY_ASSIGN(ModelSpec spec, gguf ? architecture->from_gguf(checkpoint.metadata)
+                                         : architecture->from_hugging_face(checkpoint.metadata));
+  if (gguf) {
+    SLUICE_TRY_ASSIGN(spec.vocab, VocabRows(checkpoint, names.embedding));
+  }
+  const TensorFinder finder(checkpoint, names, spec);
+  Result<DenseTensors> dense = finder.Dense();
+  if (!dense.ok()) return dense.status().Annotate(checkpoint.path);
+  Result<ExpertCatalog> experts = finder.Experts();
+  if (!experts.ok()) return experts.status().Annotate(checkpoint.path);
+  spec.tied_embeddings = !dense->output.has_value();
+
+  std::unique_ptr<Tokenizer> tokenizer;
+  const bool has_tokenizer = gguf ? checkpoint.metadata.Has("tokenizer.ggml.model")
+                                  : !checkpoint.tokenizer_json.empty();
+  if (has_tokenizer) {
+    SLUICE_TRY_ASSIGN(Vocabulary vocabulary, VocabularyOf(checkpoint));
+    SLUICE_TRY_ASSIGN(tokenizer, Tokenizer::Create(std::move(vocabulary)));
+    if (static_cast<int64_t>(tokenizer->size()) > spec.vocab) {
+      return CorruptError(fmt::format("{}: the tokenizer has {} tokens, the embedding {} rows",
+                                      checkpoint.path, tokenizer->size(), spec.vocab));
+    }
+  }
+  return Model{.checkpoint = std::move(checkpoint),
+               .spec = std::move(spec),
+               .dense = *std::move(dense),
+               .experts = *std::move(experts),
+               .tokenizer = std::move(tokenizer)};
+}
+
+Result<Model> OpenModel(const std::string& path) {
+  SLUICE_TRY_ASSIGN(Checkpoint checkpoint, OpenCheckpoint(path));
+  return OpenModel(std::move(checkpoint));
+}
+
+}  // namespace sluice

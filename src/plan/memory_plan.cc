@@ -1,0 +1,116 @@
+#include "plan/memory_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
+#include "base/byte_size.h"
+#include "store/dense_weights.h"
+#include "store/expert_store.h"
+
+namespace sluice {
+namespace {
+
+// Code that has not run yet, stacks, small allocations: measured on the runs of the budget test and
+// rounded up.
+constexpr uint64_t kProcessMargin = 6U << 20;
+constexpr int64_t kSmallestChunk = 16;
+
+uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequest& request,
+                      int64_t chunk) {
+  const ModelSpec& spec = model.spec;
+  const int64_t tokens = std::max(chunk, request.sequences);
+  const int64_t q = spec.attention.heads * spec.attention.head_dim;
+  const int64_t kv = spec.attention.kv_heads * spec.attention.head_dim;
+  const int64_t assignments = tokens * spec.moe.top_k;
+  const int64_t widest = std::max({spec.hidden, q, spec.moe.ff});
+  const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + spec.moe.experts +
+                            spec.moe.top_k * (spec.hidden + 4) + 2 * spec.attention.head_dim;
+  const int64_t logits = std::max(request.sequences, kLogitRows) * spec.vocab;
+  // A sampler sorts (probability, token) pairs of one sequence.
+  const int64_t sampling = spec.vocab * 16;
+  return static_cast<uint64_t>(4 * (tokens * per_token + logits) + sampling +
+                               device.ScratchBytes(tokens, widest, assignments, spec.moe.ff));
+}
+
+std::string Table(const MemoryPlan& plan) {
+  std::string text;
+  const auto line = [&](const char* what, uint64_t bytes) {
+    fmt::format_to(std::back_inserter(text), "  {:<34}{:>12}\n", what, FormatByteSize(bytes));
+  };
+  line("program, tokenizer, file headers", plan.process_bytes);
+  line("dense weights", plan.dense_bytes);
+  line("KV cache", plan.kv_bytes);
+  line("activations and scratch", plan.scratch_bytes);
+  line("one expert slot", plan.slot_bytes);
+  line("needed at least", plan.minimum_bytes());
+  line("with every expert in RAM", plan.everything_bytes());
+  return text;
+}
+
+}  // namespace
+
+int64_t KvPageBytes(const ModelSpec& spec, KvFormat format) {
+  const KvLayout layout{.format = format,
+                        .kv_heads = spec.attention.kv_heads,
+                        .head_dim = spec.attention.head_dim,
+                        .page_tokens = kPageTokens};
+  return spec.layers * layout.layer_bytes();
+}
+
+Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
+                              const MemoryRequest& request) {
+  MemoryPlan plan{.budget_bytes = request.budget_bytes,
+                  .process_bytes = request.process_bytes + kProcessMargin,
+                  .dense_bytes = DenseWeights::BytesNeeded(model),
+                  .slot_bytes = ExpertStore::SlotBytes(model.experts),
+                  .all_slots = static_cast<int64_t>(model.experts.extents().size())};
+  const int64_t pages = (request.kv_tokens + kPageTokens - 1) / kPageTokens;
+  plan.kv_bytes = static_cast<uint64_t>(pages * KvPageBytes(model.spec, request.kv_format));
+
+  // Activations may take an eighth of the budget before a smaller chunk is the better use of RAM.
+  plan.prefill_chunk = std::max(request.prefill_chunk, int64_t{1});
+  plan.scratch_bytes = ScratchBytes(model, device, request, plan.prefill_chunk);
+  while (plan.prefill_chunk > kSmallestChunk &&
+         (plan.scratch_bytes > plan.budget_bytes / 8 || plan.minimum_bytes() > plan.budget_bytes)) {
+    plan.prefill_chunk = std::max(plan.prefill_chunk / 2, kSmallestChunk);
+    plan.scratch_bytes = ScratchBytes(model, device, request, plan.prefill_chunk);
+  }
+  if (plan.minimum_bytes() > plan.budget_bytes) {
+    return ResourceExhaustedError(fmt::format(
+        "a RAM budget of {} is too small for {}:\n{}"
+        "Raise --ram-budget to {} or more, or shorten the context (-c) to save KV cache.",
+        FormatByteSize(plan.budget_bytes), model.checkpoint.path, Table(plan),
+        FormatByteSize(plan.minimum_bytes())));
+  }
+  const uint64_t left = plan.budget_bytes - plan.fixed_bytes();
+  plan.slots = std::min(static_cast<int64_t>(left / plan.slot_bytes), plan.all_slots);
+  return plan;
+}
+
+Result<uint64_t> ParseBudget(std::string_view text, const MemoryState& state) {
+  if (text == "auto") {
+    // A twentieth stays free for the page cache and for what others do meanwhile.
+    return state.available_bytes - state.available_bytes / 20;
+  }
+  if (text.ends_with('%')) {
+    double percent = 0;
+    const char* end = text.data() + text.size() - 1;
+    const auto [stop, error] = std::from_chars(text.data(), end, percent);
+    if (error != std::errc() || stop != end || !(percent > 0) || percent > 100) {
+      return InvalidArgumentError(
+          fmt::format("'{}' is no share of the memory: write for example 50%", text));
+    }
+    return static_cast<uint64_t>(static_cast<double>(state.total_bytes) * percent / 100);
+  }
+  Result<uint64_t> bytes = ParseByteSize(text);
+  if (!bytes.ok()) {
+    return InvalidArgumentError(fmt::format(
+        "'{}' is no RAM budget: write bytes (6GiB), a share of the machine (50%) or auto", text));
+  }
+  return bytes;
+}
+
+}  // namespace sluice

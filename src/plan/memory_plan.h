@@ -1,0 +1,65 @@
+// What fits: the memory of a run, part by part, and how many experts a budget holds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/memory.h"
+#include "device/device.h"
+#include "model/model.h"
+#include "sluice/status.h"
+
+namespace sluice {
+
+struct MemoryRequest {
+  uint64_t budget_bytes = 0;    // for the whole process
+  uint64_t process_bytes = 0;   // what it has before weights: code, tokenizer, file headers
+  int64_t kv_tokens = 0;        // of all sequences together
+  int64_t sequences = 1;        // that decode at a time
+  int64_t prefill_chunk = 512;  // tokens of a step, at most
+  KvFormat kv_format = KvFormat::kF16;
+};
+
+struct MemoryPlan {
+  uint64_t budget_bytes = 0;
+  uint64_t process_bytes = 0;
+  uint64_t dense_bytes = 0;
+  uint64_t kv_bytes = 0;
+  uint64_t scratch_bytes = 0;  // activations and what the device's operations need
+  uint64_t slot_bytes = 0;     // of one slot
+  int64_t slots = 0;
+  int64_t all_slots = 0;       // that would hold every expert
+  int64_t prefill_chunk = 0;
+
+  uint64_t fixed_bytes() const {
+    return process_bytes + dense_bytes + kv_bytes + scratch_bytes;
+  }
+  uint64_t used_bytes() const {
+    return fixed_bytes() + static_cast<uint64_t>(slots) * slot_bytes;
+  }
+  // The least budget with which this run can work, and the one that holds everything.
+  uint64_t minimum_bytes() const { return fixed_bytes() + slot_bytes; }
+  uint64_t everything_bytes() const {
+    return fixed_bytes() + static_cast<uint64_t>(all_slots) * slot_bytes;
+  }
+};
+
+// Tokens per KV page.
+inline constexpr int64_t kPageTokens = 64;
+// Bytes of one page, all layers.
+int64_t KvPageBytes(const ModelSpec& spec, KvFormat format);
+// Rows of logits that are computed together at most, beyond one per sequence.
+inline constexpr int64_t kLogitRows = 8;
+
+// Divides the budget; prefill chunks shrink before the run is refused. Fails with
+// kResourceExhausted and the whole table where not even one slot is left.
+Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
+                              const MemoryRequest& request);
+
+// "6GiB", "50%" (of the machine, or of the cgroup's limit), "auto" (what is free now, less a
+// margin): bytes.
+Result<uint64_t> ParseBudget(std::string_view text, const MemoryState& state);
+
+}  // namespace sluice

@@ -1,0 +1,58 @@
+// Routing, written down: JSON lines, docs/trace-format.md.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "routing/routing.h"
+#include "sluice/status.h"
+
+namespace sluice {
+
+struct TraceMeta {
+  std::string model;
+  std::string architecture;
+  std::string dtype;  // of the experts
+  int64_t layers = 0;
+  int64_t experts = 0;
+  int64_t top_k = 0;
+  uint64_t seed = 0;
+};
+
+// Whose token a row of a routing is.
+struct TracedToken {
+  int64_t request = 0;
+  int64_t position = 0;  // in its sequence
+};
+
+class TraceWriter {
+ public:
+  // Creates `path` and writes the meta line.
+  static Result<std::unique_ptr<TraceWriter>> Create(const std::string& path,
+                                                     const TraceMeta& meta);
+  ~TraceWriter();
+  TraceWriter(const TraceWriter&) = delete;
+  TraceWriter& operator=(const TraceWriter&) = delete;
+
+  // Appends a line per token. After a failed write the rest is dropped: a full disk must not stop
+  // the answers.
+  void Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens);
+  // Brings everything to the file.
+  Status Flush();
+  // The first failure, or ok.
+  const Status& status() const { return status_; }
+
+ private:
+  TraceWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  void Write();
+
+  const std::string path_;
+  std::FILE* file_;
+  std::string buffer_;
+  Status status_;
+};
+
+}  // namespace sluice

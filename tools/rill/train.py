@@ -1,0 +1,303 @@
+"""Trains rill from nothing on the text of tasks.py.  CPU only; resumable; an hour on 2 cores.
+
+    torchrun --nproc_per_node 2 tools/rill/train.py --folder run --steps 4000
+    (the same command again goes on from run/checkpoint.pt; another --steps moves the end)
+
+What is done, in the order of the code below:
+  - data: short examples share a row; tokens see only their own example (most of the time), so
+    each is learned exactly as a user types it, at the start of an empty context;
+  - loss: answers count fully, one prompt token in ten counts, plus the balance loss;
+  - mixture: kinds that are still answered wrongly are drawn more often;
+  - optimiser: Muon (orthogonalised momentum) for the matrices of the layers, Adam for the rest;
+  - two processes with one thread each, which sum their gradients: on a busy machine this is
+    several times faster than one process with two threads.
+"""
+
+import argparse
+import json
+import os
+import random
+import time
+
+import model
+import tasks
+import tokenizer as bpe
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+
+ROW, LONG_ROW = 64, 512  # tokens in a row of a usual step, and of every LONG_EVERY-th
+LONG_EVERY = 6
+JOINED_SHARE = 0.5  # of long rows: their examples see each other
+PROMPT_SHARE = 0.1  # of prompt tokens that are trained on
+STORY_SHARE = 0.12  # of the examples in long rows
+STORY_WEIGHT = 0.3  # a story's tokens are many and partly chance
+BALANCE = 0.01
+MUON_RATE, ADAM_RATE = 0.02, 3e-3
+DECAY_SHARE = 0.5  # the last half of the steps brings the learning rate down to zero
+WARMUP_STEPS = 50
+FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 200, 100  # steps
+
+
+class Mixture:
+    """Draws examples, the badly answered kinds more often, and packs them into rows."""
+
+    def __init__(self, tokenizer: Tokenizer, accuracy: dict[str, float], seed: int):
+        self.tokenizer = tokenizer
+        self.accuracy = accuracy  # moving average, of trained examples; never of the held-out set
+        self.rng = random.Random(seed)
+        self.waiting: list[tuple[str, list[int], list[float], int]] = []
+
+    def encode(self, kind: str, example: tasks.Example):
+        """One example as (kind, tokens, weight of each token as a target, length of the prompt)."""
+        prompt = self.tokenizer.encode(example.prompt).ids
+        answer = self.tokenizer.encode(example.answer).ids + [bpe.END_OF_TEXT]
+        weight = STORY_WEIGHT if kind in tasks.NO_ANSWER else 1.0
+        heard = [float(self.rng.random() < PROMPT_SHARE) for _ in prompt]
+        return kind, prompt + answer, heard + [weight] * len(answer), len(prompt)
+
+    def follow(self, seen: torch.Tensor, right: torch.Tensor) -> None:
+        """Moves the accuracy of each kind towards the last batch's."""
+        for i, kind in enumerate(tasks.KINDS):
+            if seen[i] > 0:
+                keep = 0.98 ** min(float(seen[i]), 30.0)
+                self.accuracy[kind] *= keep
+                self.accuracy[kind] += (1 - keep) * float(right[i] / seen[i])
+
+    def draw(self, long: bool):
+        kinds = list(tasks.KINDS)
+        share = [tasks.KINDS[kind][1] * (1.15 - self.accuracy[kind]) for kind in kinds]
+        story = kinds.index("story")
+        share[story] = 0.0  # too long for a short row
+        if long:
+            share[story] = STORY_SHARE * sum(share)
+        kind = self.rng.choices(kinds, share)[0]
+        return self.encode(kind, tasks.draw(kind, self.rng, held_out=False))
+
+    def batch(self, rows: int, length: int):
+        """tokens, target, weight, document, kind (of answers, else -1): [rows, length]."""
+        tokens = torch.full((rows, length + 1), bpe.END_OF_TEXT)
+        weight = torch.zeros(rows, length + 1)
+        document = torch.zeros(rows, length + 1, dtype=torch.long)
+        kind = torch.full((rows, length + 1), -1)
+        for row in range(rows):
+            joined = length == LONG_ROW and self.rng.random() < JOINED_SHARE
+            at = number = 0
+            while True:
+                while len(self.waiting) < 32:
+                    self.waiting.append(self.draw(long=length == LONG_ROW))
+                fits = next((i for i, e in enumerate(self.waiting)
+                             if len(e[1]) <= length + 1 - at), None)
+                if fits is None:
+                    break
+                name, ids, heard, prompt_length = self.waiting.pop(fits)
+                end = at + len(ids)
+                tokens[row, at:end] = torch.tensor(ids)
+                weight[row, at:end] = torch.tensor(heard)
+                if not joined:
+                    weight[row, at] = 0.0  # nothing to predict it from
+                document[row, at:end] = 0 if joined else number
+                kind[row, at + prompt_length:end] = list(tasks.KINDS).index(name)
+                at, number = end, number + 1
+            document[row, at:] = number
+        if length == LONG_ROW:
+            self.waiting = [e for e in self.waiting if len(e[1]) <= ROW]
+        return (tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(),
+                weight[:, 1:].contiguous(), document[:, :-1].contiguous(), kind[:, 1:].contiguous())
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Warm up, stay, go down in a straight line; in units of the peak."""
+    decay = min(1.0, (steps - step) / (DECAY_SHARE * steps))
+    return min(1.0, (step + 1) / WARMUP_STEPS) * decay
+
+
+def orthogonalise(g: torch.Tensor) -> torch.Tensor:
+    """The nearest matrix with all singular values near 1 (Muon's quintic Newton-Schulz)."""
+    wide = g if g.shape[-2] <= g.shape[-1] else g.mT
+    x = wide.bfloat16()
+    x = x / (x.flatten(-2).norm(dim=-1)[..., None, None] + 1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ x
+    return (x if wide is g else x.mT).float()
+
+
+class Muon:
+    """Momentum whose update is orthogonalised; an expert tensor is a batch of matrices."""
+
+    def __init__(self, parameters):
+        self.parameters = list(parameters)
+        self.momentum = [torch.zeros_like(p) for p in self.parameters]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        for p, momentum in zip(self.parameters, self.momentum):
+            momentum.lerp_(p.grad, 0.05)
+            update = orthogonalise(p.grad.lerp(momentum, 0.95))
+            scale = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
+            p.add_(update, alpha=-rate * scale)
+
+
+def split_parameters(net: model.Rill):
+    """Matrices of the layers go to Muon; embedding, head, routers and norms to Adam."""
+    muon, adam = [], []
+    for name, p in net.named_parameters():
+        in_layers = name.startswith("layers") and p.ndim >= 2 and "router" not in name
+        (muon if in_layers else adam).append(p)
+    return muon, adam
+
+
+def right_answers(wrong, document, kind):
+    """Of each kind: examples seen, and examples whose every answer token was the likeliest.
+
+    wrong, document, kind: [rows, length].  In a joined row the examples are not told
+    apart, so only rows of usual steps are given to this.
+    """
+    answer = kind >= 0
+    example = torch.arange(len(kind))[:, None] * ROW + document  # a number for each example
+    seen, right = torch.zeros(len(tasks.KINDS)), torch.zeros(len(tasks.KINDS))
+    which = torch.full((kind.numel(),), -1).scatter_(0, example[answer], kind[answer])
+    errors = torch.zeros(kind.numel()).index_add_(0, example[answer], wrong[answer].float())
+    for i in range(len(tasks.KINDS)):
+        seen[i], right[i] = (which == i).sum(), ((which == i) & (errors == 0)).sum()
+    return seen, right
+
+
+@torch.no_grad()
+def held_out_accuracy(net: model.Rill, tokenizer: Tokenizer, samples: int = 100) -> dict:
+    """Teacher-forced, which for exact matches is the same as greedy decoding."""
+    rng, result = random.Random(99), {}
+    for kind in (k for k in tasks.KINDS if k not in tasks.NO_ANSWER):
+        examples = [tasks.draw(kind, rng, held_out=True) for _ in range(samples)]
+        ids = [(tokenizer.encode(e.prompt).ids,
+                tokenizer.encode(e.answer).ids + [bpe.END_OF_TEXT]) for e in examples]
+        length = max(len(p) + len(a) for p, a in ids)
+        tokens = torch.tensor([p + a + [0] * (length - len(p) - len(a)) for p, a in ids])
+        hidden, _ = net(tokens, torch.zeros_like(tokens), torch.bfloat16)
+        best = net.logits(hidden).argmax(-1)
+        right = sum(best[i, len(p) - 1:len(p) + len(a) - 1].tolist() == a
+                    for i, (p, a) in enumerate(ids))
+        result[kind] = right / samples
+    return result
+
+
+def average_gradients(net: model.Rill, ranks: int) -> None:
+    gradients = [p.grad for p in net.parameters()]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for g, part in zip(gradients, flat.split([g.numel() for g in gradients])):
+        g.copy_(part.view_as(g)).div_(ranks)
+
+
+class Checkpoint:
+    """Everything that a run needs to go on: weights, both optimisers, counters, the mixture."""
+
+    def __init__(self, path: str, net: model.Rill, muon: Muon, adam: torch.optim.Optimizer):
+        self.path, self.net, self.muon, self.adam = path, net, muon, adam
+
+    def load(self) -> tuple[int, int, dict[str, float]]:
+        """Steps done, tokens seen, accuracy of each kind; all zero where there is no file."""
+        if not os.path.exists(self.path):
+            return 0, 0, {kind: 0.0 for kind in tasks.KINDS}
+        saved = torch.load(self.path, weights_only=True)
+        self.net.load_state_dict(saved["model"])
+        self.adam.load_state_dict(saved["adam"])
+        for momentum, value in zip(self.muon.momentum, saved["muon"]):
+            momentum.copy_(value)
+        return saved["step"], saved["seen_tokens"], saved["accuracy"]
+
+    def save(self, step: int, seen_tokens: int, accuracy: dict[str, float]) -> None:
+        torch.save({"model": self.net.state_dict(), "adam": self.adam.state_dict(),
+                    "muon": self.muon.momentum, "step": step, "seen_tokens": seen_tokens,
+                    "accuracy": accuracy, "vocab": self.net.c.vocab}, self.path + ".new")
+        os.replace(self.path + ".new", self.path)  # never half a file
+
+
+def forward_loss(net: model.Rill, batch):
+    """The loss of one batch, its two parts for the log, and which trained targets were missed."""
+    tokens, target, weight, document, _ = batch
+    hidden, balance = net(tokens, document, torch.bfloat16)
+    trained = weight > 0  # only these positions need logits
+    logits = net.logits(hidden[trained]).float()
+    loss = F.cross_entropy(logits, target[trained], reduction="none")
+    loss = (loss * weight[trained]).sum() / weight[trained].sum()
+    wrong = torch.zeros(target.shape, dtype=torch.bool)
+    wrong[trained] = logits.argmax(-1) != target[trained]
+    return loss + BALANCE * balance, (loss.item(), balance.item()), wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", default="run", help="folder of checkpoint, tokenizer and log")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--tokens", type=int, default=4096, help="per step and process")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if ranks > 1:
+        dist.init_process_group("gloo")
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)  # the same weights in every process
+
+    os.makedirs(args.folder, exist_ok=True)
+    tokenizer_path = os.path.join(args.folder, "tokenizer.json")
+    if rank == 0 and not os.path.exists(tokenizer_path):
+        bpe.build().save(tokenizer_path)
+    if ranks > 1:
+        dist.barrier()
+    tokenizer = Tokenizer.from_file(tokenizer_path)
+    net = model.Rill(model.Config(vocab=tokenizer.get_vocab_size()))
+    muon_parameters, adam_parameters = split_parameters(net)
+    muon = Muon(muon_parameters)
+    adam = torch.optim.Adam(adam_parameters, lr=ADAM_RATE, betas=(0.9, 0.95), fused=True)
+    checkpoint = Checkpoint(os.path.join(args.folder, "checkpoint.pt"), net, muon, adam)
+    step, seen_tokens, accuracy = checkpoint.load()
+    # Each process, and a resumed run, draws fresh examples.
+    mixture = Mixture(tokenizer, accuracy, seed=args.seed + 1000003 * step + rank)
+
+    def log(**fields) -> None:
+        if rank == 0:
+            with open(os.path.join(args.folder, "log.jsonl"), "a") as file:
+                file.write(json.dumps(fields) + "\n")
+
+    began, began_tokens = time.time(), seen_tokens
+    while step < args.steps:
+        length = LONG_ROW if step % LONG_EVERY == LONG_EVERY - 1 else ROW
+        batch = mixture.batch(args.tokens // length, length)
+        loss, parts, wrong = forward_loss(net, batch)
+        loss.backward()
+        if ranks > 1:
+            average_gradients(net, ranks)
+
+        rate = learning_rate(step, args.steps)
+        for group in adam.param_groups:
+            group["lr"] = ADAM_RATE * rate
+        adam.step()
+        muon.step(MUON_RATE * rate)
+        net.zero_grad(set_to_none=True)
+        step += 1
+        seen_tokens += args.tokens * ranks
+
+        if step % FOLLOW_EVERY == 1 and length == ROW:
+            seen, right = right_answers(wrong, document=batch[3], kind=batch[4])
+            if ranks > 1:
+                dist.all_reduce(seen)
+                dist.all_reduce(right)
+            mixture.follow(seen, right)
+        if step % 20 == 0:
+            log(step=step, loss=round(parts[0], 4), balance=round(parts[1], 3),
+                rate=round(rate, 4), tokens=seen_tokens, length=length,
+                tokens_per_second=round((seen_tokens - began_tokens) / (time.time() - began)))
+        if rank == 0 and step % EVAL_EVERY == 0:
+            log(step=step, held_out=held_out_accuracy(net, tokenizer),
+                trained={name: round(value, 3) for name, value in mixture.accuracy.items()})
+        if rank == 0 and (step % SAVE_EVERY == 0 or step == args.steps):
+            checkpoint.save(step, seen_tokens, mixture.accuracy)
+    if ranks > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
