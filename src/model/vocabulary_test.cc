@@ -1,6 +1,7 @@
 // Reproduces every line of the vocabulary vectors in ../shared/data/tokenizers, where they are.
 #include "model/vocabulary.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -51,6 +53,35 @@ std::vector<std::vector<TokenId>> IdsOf(const std::string& content) {
   return lines;
 }
 
+std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& path) {
+  Result<Checkpoint> checkpoint = OpenCheckpoint(path);
+  Status status = checkpoint.status();
+  if (status.ok()) {
+    Result<Vocabulary> vocabulary = VocabularyOf(*checkpoint);
+    status = vocabulary.status();
+    if (status.ok()) {
+      auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+      if (tokenizer.ok()) return *std::move(tokenizer);
+      status = tokenizer.status();
+    }
+  }
+  ADD_FAILURE() << status.message();
+  return nullptr;
+}
+
+void ExpectLine(const Tokenizer& tokenizer, const std::string& text,
+                const std::vector<TokenId>& expected) {
+  SCOPED_TRACE(text);
+  const std::vector<TokenId> ids = tokenizer.Encode(text, SpecialTokens::kPlain);
+  EXPECT_EQ(ids, expected);
+  EXPECT_EQ(tokenizer.Decode(ids), text);
+  StreamDecoder stream(tokenizer, StreamStart::kNewText);
+  std::string streamed;
+  for (const TokenId id : ids) streamed += stream.Push(id);
+  EXPECT_EQ(streamed, text);
+  EXPECT_EQ(stream.Flush(), "");
+}
+
 class VocabularyVectorsTest : public testing::TestWithParam<const char*> {
  protected:
   std::string Path() const { return std::string(kFolder) + "ggml-vocab-" + GetParam() + ".gguf"; }
@@ -61,28 +92,13 @@ TEST_P(VocabularyVectorsTest, EveryLineIsReproduced) {
   if (!std::filesystem::exists(Path())) {
     GTEST_SKIP() << Path() << " is absent: texts and ids without their vocabulary";
   }
-  const Result<Checkpoint> checkpoint = OpenCheckpoint(Path());
-  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
-  Result<Vocabulary> vocabulary = VocabularyOf(*checkpoint);
-  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
-  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
-  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Path());
+  ASSERT_NE(tokenizer, nullptr);
   const std::vector<std::string> texts = TextsOf(ReadFile(Path() + ".inp"));
   const std::vector<std::vector<TokenId>> expected = IdsOf(ReadFile(Path() + ".out"));
   ASSERT_EQ(texts.size(), 46U);
   ASSERT_EQ(expected.size(), texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    SCOPED_TRACE(testing::Message() << "line " << i + 1 << ": " << texts[i]);
-    const std::vector<TokenId> ids = (*tokenizer)->Encode(texts[i], SpecialTokens::kPlain);
-    EXPECT_EQ(ids, expected[i]);
-    EXPECT_EQ((*tokenizer)->Decode(ids), texts[i]);
-    StreamDecoder stream(**tokenizer, StreamStart::kNewText);
-    std::string streamed;
-    for (const TokenId id : ids) streamed += stream.Push(id);
-    EXPECT_EQ(streamed, texts[i]);
-    EXPECT_EQ(stream.Flush(), "");
-  }
+  for (size_t i = 0; i < texts.size(); ++i) ExpectLine(*tokenizer, texts[i], expected[i]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, VocabularyVectorsTest,
@@ -117,28 +133,28 @@ TEST(VocabularyFromGgufTest, ReadsASentencePieceModel) {
             (std::vector<TokenId>{4, 3, 4, 0}));
 }
 
+// The message with which the small file is refused where `key` has another value.
+std::string Refusal(const std::string& key, MetadataValue value) {
+  Metadata metadata("small.gguf");
+  metadata.Insert(key, std::move(value));
+  const Metadata whole = SmallMetadata();
+  for (const auto& [name, kept] : whole.values()) metadata.Insert(name, kept);
+  Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
+  if (!vocabulary.ok()) return vocabulary.status().message();
+  return Tokenizer::Create(*std::move(vocabulary)).status().message();
+}
+
 TEST(VocabularyFromGgufTest, SaysWhatIsWrong) {
-  const auto failure = [](const char* key, MetadataValue value) {
-    Metadata metadata("small.gguf");
-    const Metadata whole = SmallMetadata();
-    for (const auto& [name, kept] : whole.values()) {
-      if (name != key) metadata.Insert(name, kept);
-    }
-    metadata.Insert(key, std::move(value));
-    Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
-    if (!vocabulary.ok()) return vocabulary.status().message();
-    return Tokenizer::Create(*std::move(vocabulary)).status().message();
-  };
-  EXPECT_NE(failure("tokenizer.ggml.model", std::string("bert")).find("\"bert\" is not known"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.model", std::string("gpt2")).find("merges"), std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3, 1, 1, 9}).find("9"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.token_type", std::vector<int64_t>{2, 3}).find("2 token types"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.scores", std::vector<double>{0}).find("1 scores for 5"),
-            std::string::npos);
-  EXPECT_NE(failure("tokenizer.ggml.bos_token_id", uint64_t{77}).find("77"), std::string::npos);
+  using testing::HasSubstr;
+  using Ints = std::vector<int64_t>;
+  EXPECT_THAT(Refusal("tokenizer.ggml.model", std::string("bert")),
+              HasSubstr("\"bert\" is not known"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.model", std::string("gpt2")), HasSubstr("merges"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.token_type", Ints{2, 3, 1, 1, 9}), HasSubstr("holds 9"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.token_type", Ints{2, 3}), HasSubstr("2 token types"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.scores", std::vector<double>{0}),
+              HasSubstr("1 scores for 5"));
+  EXPECT_THAT(Refusal("tokenizer.ggml.bos_token_id", uint64_t{77}), HasSubstr("77"));
 }
 
 }  // namespace

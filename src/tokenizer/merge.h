@@ -28,9 +28,6 @@ struct Symbol {
 // Which neighbours may merge, into what, and which go first.
 class MergeRules {
  public:
-  MergeRules() = default;
-  MergeRules(const MergeRules&) = delete;
-  MergeRules& operator=(const MergeRules&) = delete;
   virtual ~MergeRules() = default;
 
   struct Merged {
@@ -55,7 +52,7 @@ class RankedMerges final : public MergeRules {
 
  private:
   struct Slot {
-    uint64_t pair;
+    uint64_t pair = 0;
     Merged merged;
   };
 

@@ -20,6 +20,7 @@ constexpr uint32_t kMatchLimit = 1'000'000;  // a second or so at the very worst
 constexpr uint32_t kDepthLimit = 100'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 constexpr uint32_t kParenthesesLimit = 100;
+constexpr uint32_t kCompileOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE;
 
 struct FreeCode {
   void operator()(pcre2_code* code) const { pcre2_code_free(code); }
@@ -108,30 +109,44 @@ class Pcre2Splitter final : public Splitter {
   std::unique_ptr<pcre2_match_context, FreeMatchContext> limits_;
 };
 
-// What PCRE2 reads differently from the dialect of tokenizer.json, or nullptr.
-const char* ForeignSyntax(std::string_view pattern) {
-  bool in_set = false;
-  size_t set_begin = 0;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
+// Whether PCRE2 gives the escape at the start of `rest` another meaning, or one that would let a
+// match end before its start.
+bool IsForeignEscape(std::string_view rest) {
+  return rest.size() > 1 && std::string_view("hHKCQ").find(rest[1]) != std::string_view::npos;
+}
+
+// Finds the end of the bracketed set whose "[" is at `begin`. Returns what in it PCRE2 reads
+// differently from the dialect of tokenizer.json, or nullptr.
+const char* ForeignSet(std::string_view pattern, size_t begin, size_t* end) {
+  size_t i = begin + (pattern.substr(begin).starts_with("[^") ? 2 : 1);
+  const size_t first = i;
+  for (; i < pattern.size(); ++i) {
     const std::string_view rest = pattern.substr(i);
-    if (c == '\\') {
-      if (rest.starts_with("\\h") || rest.starts_with("\\H")) return "\\h";
-      if (rest.starts_with("\\K") || rest.starts_with("\\C")) return "\\K or \\C";
+    if (rest.front() == '\\') {
+      if (IsForeignEscape(rest)) return "one of \\h \\H \\K \\C \\Q";
       ++i;
-    } else if (!in_set && c == '[') {
-      in_set = true;
-      set_begin = i + (rest.starts_with("[^") ? 2 : 1);
-    } else if (in_set && c == '[' && !rest.starts_with("[:")) {
-      return "a set within a set";
-    } else if (in_set && rest.starts_with("[:")) {
-      const size_t close = pattern.find(":]", i);
-      if (close == std::string_view::npos) return "a set within a set";
-      i = close + 1;
-    } else if (in_set && rest.starts_with("&&")) {
+    } else if (rest.starts_with("&&")) {
       return "an intersection of sets";
-    } else if (in_set && c == ']' && i > set_begin) {
-      in_set = false;
+    } else if (rest.starts_with("[:") && rest.find(":]") != std::string_view::npos) {
+      i += rest.find(":]") + 1;
+    } else if (rest.front() == '[') {
+      return "a set within a set";
+    } else if (rest.front() == ']' && i > first) {
+      break;
+    }
+  }
+  *end = i;
+  return nullptr;
+}
+
+// What in `pattern` PCRE2 reads differently from the dialect of tokenizer.json, or nullptr.
+const char* ForeignSyntax(std::string_view pattern) {
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '\\') {
+      if (IsForeignEscape(pattern.substr(i))) return "one of \\h \\H \\K \\C \\Q";
+      ++i;
+    } else if (pattern[i] == '[') {
+      if (const char* foreign = ForeignSet(pattern, i, &i); foreign != nullptr) return foreign;
     }
   }
   return nullptr;
@@ -159,12 +174,11 @@ Result<std::unique_ptr<Splitter>> MakePcre2Splitter(const std::string& pattern) 
   pcre2_set_depth_limit(limits.get(), kDepthLimit);
   pcre2_set_heap_limit(limits.get(), kHeapLimitKib);
 
-  constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE;
   int error = 0;
   PCRE2_SIZE where = 0;
   std::unique_ptr<pcre2_code, FreeCode> code(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error,
-                    &where, dialect.get()));
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kCompileOptions,
+                    &error, &where, dialect.get()));
   if (code == nullptr) {
     return UnsupportedError(fmt::format("{}: {} at byte {}", name, Pcre2Message(error), where));
   }

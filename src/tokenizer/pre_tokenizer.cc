@@ -18,76 +18,81 @@ struct Part {
   bool matched = false;
 };
 
-// `text` as matches and what is between them.
-std::vector<Part> PartsOf(std::string_view text, const std::vector<TextSpan>& matches) {
-  std::vector<Part> parts;
-  parts.reserve(2 * matches.size() + 1);
+// `text` as matches and what is between them, the two swapped if `invert`.
+void PartsOf(std::string_view text, const std::vector<TextSpan>& matches, bool invert,
+             std::vector<Part>* parts) {
+  parts->clear();
   size_t done = 0;
   for (const TextSpan& match : matches) {
-    if (match.begin > done) parts.push_back({{.begin = done, .end = match.begin}, false});
-    parts.push_back({match, true});
+    if (match.begin > done) parts->push_back({{.begin = done, .end = match.begin}, invert});
+    parts->push_back({match, !invert});
     done = match.end;
   }
-  if (done < text.size()) parts.push_back({{.begin = done, .end = text.size()}, false});
-  return parts;
+  if (done < text.size()) parts->push_back({{.begin = done, .end = text.size()}, invert});
 }
 
 // Joins each match to the part before it, unless that is a match, too.
-std::vector<TextSpan> MergeWithPrevious(const std::vector<Part>& parts) {
-  std::vector<TextSpan> out;
+void MergeWithPrevious(const std::vector<Part>& parts, std::vector<TextSpan>* out) {
   bool after_match = false;
   for (const Part& part : parts) {
-    if (part.matched && !after_match && !out.empty()) {
-      out.back().end = part.span.end;
+    if (part.matched && !after_match && !out->empty()) {
+      out->back().end = part.span.end;
     } else {
-      out.push_back(part.span);
+      out->push_back(part.span);
     }
     after_match = part.matched;
   }
-  return out;
 }
 
-std::vector<TextSpan> MergeWithNext(const std::vector<Part>& parts) {
-  std::vector<TextSpan> out;
+void MergeWithNext(const std::vector<Part>& parts, std::vector<TextSpan>* out) {
   bool before_match = false;
   for (size_t i = parts.size(); i > 0; --i) {
     const Part& part = parts[i - 1];
-    if (part.matched && !before_match && !out.empty()) {
-      out.back().begin = part.span.begin;
+    if (part.matched && !before_match && !out->empty()) {
+      out->back().begin = part.span.begin;
     } else {
-      out.push_back(part.span);
+      out->push_back(part.span);
     }
     before_match = part.matched;
   }
-  std::reverse(out.begin(), out.end());
-  return out;
+  std::reverse(out->begin(), out->end());
 }
 
-std::vector<TextSpan> Arrange(const std::vector<Part>& parts, SplitBehavior behavior) {
-  if (behavior == SplitBehavior::kMergedWithPrevious) return MergeWithPrevious(parts);
-  if (behavior == SplitBehavior::kMergedWithNext) return MergeWithNext(parts);
-  std::vector<TextSpan> out;
-  out.reserve(parts.size());
+void Arrange(const std::vector<Part>& parts, SplitBehavior behavior, std::vector<TextSpan>* out) {
+  out->clear();
+  if (behavior == SplitBehavior::kMergedWithPrevious) return MergeWithPrevious(parts, out);
+  if (behavior == SplitBehavior::kMergedWithNext) return MergeWithNext(parts, out);
   bool last_matched = false;
   for (const Part& part : parts) {
     if (behavior == SplitBehavior::kRemoved && part.matched) continue;
-    if (behavior == SplitBehavior::kContiguous && !out.empty() && part.matched == last_matched) {
-      out.back().end = part.span.end;
+    if (behavior == SplitBehavior::kContiguous && !out->empty() && part.matched == last_matched) {
+      out->back().end = part.span.end;
     } else {
-      out.push_back(part.span);
+      out->push_back(part.span);
     }
     last_matched = part.matched;
   }
-  return out;
 }
 
 // DeepSeek LLM's letters with case, as its tokenizer lists them: some of those of the Unicode
 // of its day. Escapes are characters that an editor might normalise into others.
 constexpr std::string_view kDeepseekLetters =
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-"
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-"
+    "ՖႠ-"
+    "ჅᎠ-"
+    "Ᏽᏸ-"
+    "ᏽᲐ-"
+    "ᲺᲽ-"
+    "Ჿᴀ-"
     "ᴫᵫ-ᵷᵹ"
     "-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌῐ-\u1FD3ῖ-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ"
-    "\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-"
+    "\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-"
+    "ꮿﬀ-"
+    "ﬆﬓ-"
+    "ﬗＡ-"
+    "Ｚａ-"
+    "ｚ𐐀-"
+    "𐑏𐒰-"
     "𐓓𐓘-𐓻𐲀-𐲲"
     "𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
 constexpr std::string_view kDeepseekPunctuation = "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+";
@@ -176,22 +181,23 @@ std::vector<TextSpan> PreTokenizer::Split(std::string_view text) const {
   if (text.empty()) return pieces;
   pieces.push_back({.begin = 0, .end = text.size()});
   std::vector<TextSpan> matches;
+  std::vector<Part> parts;
+  std::vector<TextSpan> cut;
+  std::vector<TextSpan> next;
   for (const Step& step : steps_) {
-    std::vector<TextSpan> next;
+    next.clear();
     next.reserve(pieces.size());
     for (const TextSpan& piece : pieces) {
       const std::string_view within = text.substr(piece.begin, piece.end - piece.begin);
       matches.clear();
       step.splitter->FindMatches(within, &matches);
-      std::vector<Part> parts = PartsOf(within, matches);
-      if (step.invert) {
-        for (Part& part : parts) part.matched = !part.matched;
-      }
-      for (const TextSpan& span : Arrange(parts, step.behavior)) {
+      PartsOf(within, matches, step.invert, &parts);
+      Arrange(parts, step.behavior, &cut);
+      for (const TextSpan& span : cut) {
         next.push_back({.begin = piece.begin + span.begin, .end = piece.begin + span.end});
       }
     }
-    pieces = std::move(next);
+    pieces.swap(next);
   }
   return pieces;
 }

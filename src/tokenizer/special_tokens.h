@@ -33,7 +33,7 @@ class SpecialTokenFinder {
  private:
   struct Token {
     AddedToken rules;
-    bool control;
+    bool control = false;
   };
   struct Match {
     TextSpan span;

@@ -24,9 +24,6 @@ struct TextSpan {
 
 class Splitter {
  public:
-  Splitter() = default;
-  Splitter(const Splitter&) = delete;
-  Splitter& operator=(const Splitter&) = delete;
   virtual ~Splitter() = default;
 
   // Appends the non-empty matches in `text`, in order, not overlapping.

@@ -48,7 +48,7 @@ std::string EscapedPattern(std::string_view literal) {
 }
 
 Result<SplitBehavior> BehaviorOf(const Json& stage, const char* otherwise) {
-  static constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors{{
+  static constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> behaviors{{
       {"Isolated", SplitBehavior::kIsolated},
       {"Removed", SplitBehavior::kRemoved},
       {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
@@ -57,7 +57,7 @@ Result<SplitBehavior> BehaviorOf(const Json& stage, const char* otherwise) {
   }};
   std::string name = StringField(stage, "behavior");
   if (name.empty()) name = otherwise;
-  for (const auto& [known, behavior] : kBehaviors) {
+  for (const auto& [known, behavior] : behaviors) {
     if (name == known) return behavior;
   }
   return UnsupportedError("tokenizer.json: split behavior " + QuoteForMessage(name) +
@@ -140,10 +140,10 @@ Status ReadStage(const Json& stage, Vocabulary* vocabulary) {
 }  // namespace
 
 const Json& Field(const Json& object, const char* name) {
-  static const Json kNull;
-  if (!object.is_object()) return kNull;
+  static const Json null;
+  if (!object.is_object()) return null;
   const auto found = object.find(name);
-  return found == object.end() ? kNull : *found;
+  return found == object.end() ? null : *found;
 }
 
 bool BoolField(const Json& object, const char* name, bool otherwise) {

@@ -106,26 +106,26 @@ Status CheckScores(const Vocabulary& vocabulary) {
   return {};
 }
 
-Status CheckId(const char* name, std::optional<TokenId> id, size_t count) {
-  if (!id || (*id >= 0 && static_cast<size_t>(*id) < count)) return {};
-  return CorruptError(fmt::format("{} token is {}; ids are 0 to {}", name, *id, count - 1));
-}
-
 Status CheckIds(const Vocabulary& vocabulary) {
+  const SpecialIds& special = vocabulary.special;
+  std::vector<std::pair<const char*, std::optional<TokenId>>> ids{
+      {"beginning-of-text", special.bos},
+      {"end-of-text", special.eos},
+      {"end-of-turn", special.eot},
+      {"unknown", special.unk},
+      {"padding", special.pad}};
+  for (const TokenId id : vocabulary.end_of_generation) ids.emplace_back("end-of-generation", id);
+  for (const AddedToken& added : vocabulary.added) ids.emplace_back("added", added.id);
   const size_t count = vocabulary.pieces.size();
-  SLUICE_TRY(CheckId("beginning-of-text", vocabulary.special.bos, count));
-  SLUICE_TRY(CheckId("end-of-text", vocabulary.special.eos, count));
-  SLUICE_TRY(CheckId("end-of-turn", vocabulary.special.eot, count));
-  SLUICE_TRY(CheckId("unknown", vocabulary.special.unk, count));
-  SLUICE_TRY(CheckId("padding", vocabulary.special.pad, count));
-  for (const TokenId id : vocabulary.end_of_generation) {
-    SLUICE_TRY(CheckId("end-of-generation", id, count));
+  for (const auto& [name, id] : ids) {
+    if (id && (*id < 0 || static_cast<size_t>(*id) >= count)) {
+      return CorruptError(fmt::format("{} token is {}; ids are 0 to {}", name, *id, count - 1));
+    }
   }
-  for (const AddedToken& added : vocabulary.added) SLUICE_TRY(CheckId("added", added.id, count));
-  if (vocabulary.add_bos && !vocabulary.special.bos) {
+  if (vocabulary.add_bos && !special.bos) {
     return CorruptError("prompts are to start with a beginning-of-text token, but none is named");
   }
-  if (vocabulary.add_eos && !vocabulary.special.eos) {
+  if (vocabulary.add_eos && !special.eos) {
     return CorruptError("prompts are to end with an end-of-text token, but none is named");
   }
   return {};

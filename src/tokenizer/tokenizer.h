@@ -40,6 +40,8 @@ class Tokenizer final {
 
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
+  Tokenizer(Tokenizer&&) = delete;
+  Tokenizer& operator=(Tokenizer&&) = delete;
   ~Tokenizer() = default;
 
   // The ids of `text`, which may be any bytes. Adds no bos or eos. Cost: O(n log n) within words.

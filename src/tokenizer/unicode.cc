@@ -12,6 +12,11 @@ namespace sluice {
 namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
+constexpr size_t kLongestQuote = 48;  // bytes of a text that an error message repeats
+// Composition cannot reach across ASCII, which lets long texts be normalised in stretches.
+constexpr size_t kStretch = 4096;
+constexpr auto kDecompose = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE);
+constexpr auto kCompose = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
 
 // Length that a leading byte announces (0: none) and the range that the second byte must be in.
 struct Lead {
@@ -129,9 +134,8 @@ void OrderMarks(std::vector<int32_t>* codes) {
 void Compose(std::vector<int32_t>* codes, std::string* out) {
   if (codes->empty()) return;
   OrderMarks(codes);
-  constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   const utf8proc_ssize_t count = utf8proc_normalize_utf32(
-      codes->data(), static_cast<utf8proc_ssize_t>(codes->size()), kOptions);
+      codes->data(), static_cast<utf8proc_ssize_t>(codes->size()), kCompose);
   for (utf8proc_ssize_t i = 0; i < count; ++i) {
     AppendUtf8(static_cast<char32_t>((*codes)[static_cast<size_t>(i)]), out);
   }
@@ -139,12 +143,11 @@ void Compose(std::vector<int32_t>* codes, std::string* out) {
 }
 
 void AppendDecomposed(char32_t code, std::vector<int32_t>* codes) {
-  constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE);
   std::array<utf8proc_int32_t, 32> decomposed{};  // four are enough for any character of Unicode
   int boundary = 0;
   const utf8proc_ssize_t count = utf8proc_decompose_char(
       static_cast<utf8proc_int32_t>(code), decomposed.data(),
-      static_cast<utf8proc_ssize_t>(decomposed.size()), kOptions, &boundary);
+      static_cast<utf8proc_ssize_t>(decomposed.size()), kDecompose, &boundary);
   if (count < 0 || static_cast<size_t>(count) > decomposed.size()) {
     codes->push_back(static_cast<int32_t>(code));
     return;
@@ -172,8 +175,8 @@ Alphabet MakeAlphabet() {
 }
 
 const Alphabet& TheAlphabet() {
-  static const Alphabet kAlphabet = MakeAlphabet();
-  return kAlphabet;
+  static const Alphabet alphabet = MakeAlphabet();
+  return alphabet;
 }
 
 }  // namespace
@@ -239,8 +242,8 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
 }
 
 uint32_t ClassOf(char32_t code) {
-  static const std::array<uint8_t, 128> kAscii = AsciiClasses();
-  if (code < kAscii.size()) return kAscii[code];
+  static const std::array<uint8_t, 128> ascii = AsciiClasses();
+  if (code < ascii.size()) return ascii[code];
   // U+FFFD is a symbol; standing for a broken byte it is treated the same.
   return ClassFromTable(code);
 }
@@ -252,8 +255,6 @@ bool MayNeedNfc(std::string_view text) {
 }
 
 std::string NormalizeNfc(std::string_view text) {
-  // Composition cannot reach across ASCII, which lets long texts be done in stretches.
-  constexpr size_t kStretch = 4096;
   std::string out;
   out.reserve(text.size());
   std::vector<int32_t> codes;
@@ -281,9 +282,8 @@ std::optional<uint8_t> AlphabetToByte(char32_t code) {
 }
 
 std::string QuoteForMessage(std::string_view text) {
-  constexpr size_t kLongest = 48;
   std::string out = "\"";
-  for (const char c : text.substr(0, kLongest)) {
+  for (const char c : text.substr(0, kLongestQuote)) {
     const auto byte = static_cast<uint8_t>(c);
     if (byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\') {
       out.push_back(c);
@@ -291,7 +291,7 @@ std::string QuoteForMessage(std::string_view text) {
       out += fmt::format("\\x{:02x}", byte);
     }
   }
-  out += text.size() > kLongest ? "...\"" : "\"";
+  out += text.size() > kLongestQuote ? "...\"" : "\"";
   return out;
 }
 
