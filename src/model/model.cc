@@ -111,6 +111,14 @@ Result<int64_t> VocabRows(const Checkpoint& checkpoint, std::string_view embeddi
   return found->second.shape[0];
 }
 
+// Benchmark files say "none" or "no_vocab".
+Result<bool> HasTokenizer(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == CheckpointKind::kHuggingFace) return !checkpoint.tokenizer_json.empty();
+  SLUICE_TRY_ASSIGN(const std::string name,
+                    checkpoint.metadata.StringOr("tokenizer.ggml.model", "none"));
+  return name != "none" && name != "no_vocab";
+}
+
 }  // namespace
 
 uint64_t ExpertCatalog::total_bytes() const {
@@ -162,8 +170,7 @@ Result<Model> OpenModel(Checkpoint checkpoint) {
   spec.tied_embeddings = !dense->output.has_value();
 
   std::unique_ptr<Tokenizer> tokenizer;
-  const bool has_tokenizer = gguf ? checkpoint.metadata.Has("tokenizer.ggml.model")
-                                  : !checkpoint.tokenizer_json.empty();
+  SLUICE_TRY_ASSIGN(const bool has_tokenizer, HasTokenizer(checkpoint));
   if (has_tokenizer) {
     SLUICE_TRY_ASSIGN(Vocabulary vocabulary, VocabularyOf(checkpoint));
     SLUICE_TRY_ASSIGN(tokenizer, Tokenizer::Create(std::move(vocabulary)));
