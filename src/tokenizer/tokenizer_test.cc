@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -200,6 +201,22 @@ TEST(TokenizerTest, AMegabyteOfOneWordEnds) {
       ASSERT_EQ(tokenizer->Decode(tokenizer->Encode(text, SpecialTokens::kPlain)), text);
     }
   }
+}
+
+TEST(TokenizerTest, ThreadsShareOne) {
+  const auto tokenizer = Make(CharacterVocabulary());
+  std::mt19937 random(9);
+  const std::string text = RandomText(random, 2000);
+  const Ids expected = tokenizer->Encode(text, SpecialTokens::kPlain);
+  std::vector<Ids> found(4);
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(found.size());
+    for (Ids& ids : found) {
+      threads.emplace_back([&] { ids = tokenizer->Encode(text, SpecialTokens::kPlain); });
+    }
+  }
+  for (const Ids& ids : found) EXPECT_EQ(ids, expected);
 }
 
 struct BadCase {
