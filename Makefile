@@ -1,7 +1,7 @@
 # make demo   installs what is missing, builds, and runs the embedded model under a small budget
 # make test   the same, and runs the tests
 # make check  the slower checks: sanitizers, fuzzers, lint (what CI runs after make test)
-.PHONY: demo test build setup check bench clean
+.PHONY: demo test build setup check clean
 
 build: setup
 	cmake --preset release

@@ -14,15 +14,18 @@ if [[ " $* " == *" lint "* ]]; then
   packages+=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)
 fi
 
+# A compiler, CMake or Python from elsewhere will do.
+present() {
+  case $1 in
+    g++ | cmake | python3) command -v "$1" >/dev/null ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
+  esac
+}
 missing=()
 for package in "${packages[@]}"; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  present "$package" || missing+=("$package")
 done
-# A compiler or Python from elsewhere will do.
-for found in g++ cmake python3; do
-  command -v "$found" >/dev/null && missing=("${missing[@]/#"$found"}")
-done
-read -ra missing <<<"${missing[*]:-}"
 if [[ ${#missing[@]} -gt 0 ]]; then
   as_root=()
   [[ $EUID -eq 0 ]] || as_root=(sudo)

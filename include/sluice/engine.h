@@ -36,7 +36,7 @@ struct Request {
   std::string prompt;               // text; control tokens in it are recognised
   std::vector<int32_t> prompt_ids;  // used instead of `prompt` when not empty
   SamplingParams sampling;
-  int64_t max_tokens = -1;          // -1: until the end of text or of the context
+  int64_t max_tokens = -1;          // -1: until the end of text or of the context; 0: none
   std::vector<std::string> stop;    // ends the answer; not part of it
   bool ignore_eos = false;
   int top_logprobs = 0;             // alternatives per token, at most 20
@@ -55,7 +55,7 @@ struct Event {
   int32_t token = -1;         // -1: an event without a token, which only finishes
   bool of_prompt = false;     // with LogitsWanted::kAll: the logits after this prompt token
   std::string text;           // whole characters; may be empty, or hold what was held back before
-  float logprob = 0;
+  float logprob = 0;                       // with top_logprobs > 0: of `token`
   std::vector<TokenLogprob> top_logprobs;  // likeliest first
   std::vector<float> logits;               // [vocab], if wanted
   FinishReason finish = FinishReason::kNone;  // set on the last event
@@ -70,8 +70,8 @@ struct RequestStats {
   double decode_s = 0;               // steps after it
 };
 
-// The answer to one request. One thread; destroying it cancels the request. It may outlive nothing
-// of the engine: destroy streams first.
+// The answer to one request. One thread; destroying it cancels the request. Of a closed
+// engine it gives what had come and then fails with kCancelled.
 class TokenStream {
  public:
   class Channel;

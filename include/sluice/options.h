@@ -21,11 +21,12 @@ struct EngineOptions {
   int threads = 0;             // 0: one per core that this process may use
   int64_t context_tokens = 0;  // of one sequence, prompt and answer; 0: the model's, at most 4096
   int parallel = 1;            // sequences that are computed together
-  int64_t prefill_chunk = 512; // prompt tokens of one step, at most
+  int64_t prefill_chunk = 512; // tokens of one step, at most
   std::string kv_cache = "f16";  // f32, f16, bf16 or q8_0
   std::string device = "auto";   // see DeviceNames()
   std::string policy = "lru";    // which expert to forget
   std::string trace_path;        // routing as JSON lines; "": none
+  uint64_t trace_seed = 0;       // goes into the trace's first line
   std::function<void(const LoadProgress&)> on_load;  // called on the opening thread
 };
 

@@ -31,7 +31,7 @@ struct Demand {
 struct Placed {
   int32_t demand = 0;      // index into the call's demands
   int32_t slot = 0;
-  bool hit = false;        // resident (or already being read) when the call began
+  bool hit = false;        // resident when the call began
   // Index in the dispatch of the entry that must have been computed before this one may be read
   // into their common slot; -1: the slot is free at once. Only calls with more experts than slots
   // have such entries.

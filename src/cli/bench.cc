@@ -58,18 +58,22 @@ class BenchCommand final : public Command {
       return InvalidArgumentError("bench counts must be positive");
     }
     options_.parallel = batch_;
-    if (options_.context_tokens == 0) {
-      options_.context_tokens = std::max(prompt_, generate_) + 16;
+    // Room for the longest row; the engine refuses what the model was not made for.
+    if (options_.context_tokens == 0) options_.context_tokens = std::max(prompt_, generate_ + 2);
+    Result<std::unique_ptr<Engine>> opened = OpenWithProgress(options_);
+    if (!opened.ok()) {
+      return opened.status().Annotate(fmt::format("bench of {} + {} tokens", prompt_, generate_));
     }
-    SLUICE_TRY_ASSIGN(auto engine, OpenWithProgress(options_));
+    const std::unique_ptr<Engine> engine = std::move(opened).value();
     SLUICE_TRY(ReadTokens(*engine));
     std::vector<Row> rows;
     if (prompt_ > 0) {
-      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), "pp", prompt_, 1));
+      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), Phase::kPrefill, prompt_, 0));
       rows.push_back(std::move(row));
     }
     if (generate_ > 0) {
-      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), "tg", 1, generate_));
+      // The first token comes with the prefill: one more is generated than is timed.
+      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), Phase::kDecode, 1, generate_ + 1));
       rows.push_back(std::move(row));
     }
     json_ ? PrintJson(engine->stats(), rows) : PrintText(engine->stats(), rows);
@@ -99,17 +103,19 @@ class BenchCommand final : public Command {
     return ids;
   }
 
-  Result<Row> Repeat(Engine* engine, const char* name, int64_t prompt, int64_t generate) {
-    Row row{.name = fmt::format("{}{}{}", name, std::max(prompt, generate),
+  enum class Phase { kPrefill, kDecode };
+
+  Result<Row> Repeat(Engine* engine, Phase phase, int64_t prompt, int64_t generate) {
+    Row row{.name = fmt::format("{}{}{}", phase == Phase::kPrefill ? "pp" : "tg",
+                                phase == Phase::kPrefill ? prompt : generate - 1,
                                 batch_ > 1 ? fmt::format("@{}", batch_) : ""),
             .tokens_per_s = {},
             .experts = {}};
-    SLUICE_TRY_ASSIGN(const double warm_up, Once(engine, prompt, std::min<int64_t>(generate, 4)));
-    (void)warm_up;
+    SLUICE_TRY(Once(engine, phase, prompt, std::min<int64_t>(generate, 4)).status());  // warm-up
     const EngineStats::Experts before = engine->stats().experts;
     for (int r = 0; r < repetitions_; ++r) {
       if (ShowsProgress()) DrawProgress(row.name, static_cast<double>(r) / repetitions_);
-      SLUICE_TRY_ASSIGN(const double rate, Once(engine, prompt, generate));
+      SLUICE_TRY_ASSIGN(const double rate, Once(engine, phase, prompt, generate));
       row.tokens_per_s.push_back(rate);
     }
     if (ShowsProgress()) ClearProgress();
@@ -122,8 +128,8 @@ class BenchCommand final : public Command {
     return row;
   }
 
-  // Tokens per second of all sequences together: of the prompts if generate is 1, else of the answers.
-  Result<double> Once(Engine* engine, int64_t prompt, int64_t generate) {
+  // Tokens per second of all sequences together, of their prompts or of their answers.
+  Result<double> Once(Engine* engine, Phase phase, int64_t prompt, int64_t generate) {
     std::vector<TokenStream> streams;
     for (int b = 0; b < batch_; ++b) {
       SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Prompt(prompt),
@@ -139,8 +145,8 @@ class BenchCommand final : public Command {
         if (!event) break;
       }
       const RequestStats stats = stream.stats();
-      const double seconds = prompt > 1 ? stats.prefill_s : stats.decode_s;
-      const int64_t tokens = prompt > 1 ? prompt : generate - 1;
+      const double seconds = phase == Phase::kPrefill ? stats.prefill_s : stats.decode_s;
+      const int64_t tokens = phase == Phase::kPrefill ? prompt : generate - 1;
       if (seconds > 0) rate += static_cast<double>(tokens) / seconds;
     }
     return rate;

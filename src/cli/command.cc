@@ -54,7 +54,7 @@ void AddEngineFlags(CLI::App* app, EngineOptions* options) {
       ->capture_default_str();
   app->add_option("--kv-cache", options->kv_cache, "keys and values as f32, f16, bf16 or q8_0")
       ->capture_default_str();
-  app->add_option("--policy", options->policy, "which experts to forget first")
+  app->add_option("--policy", options->policy, "which experts to forget first: lru")
       ->capture_default_str();
   app->add_option("--device", options->device, "auto, avx512, avx2, reference or exact")
       ->capture_default_str();

@@ -90,10 +90,12 @@ class InspectCommand final : public Command {
     constexpr int64_t kDefaultContext = 4096;
     constexpr uint64_t kPlenty = uint64_t{1} << 60;
     if (context_ == 0) context_ = std::min(model.spec.context, kDefaultContext);
+    // What an engine's own process has beyond this one's: threads and their stacks.
+    constexpr uint64_t kEngineBytes = 1U << 20;
     ThreadPool pool(1);
     SLUICE_TRY_ASSIGN(auto device, CreateDevice("auto", &pool));
     MemoryRequest request{.budget_bytes = kPlenty,
-                          .process_bytes = ResidentBytes(),
+                          .process_bytes = ResidentBytes() + kEngineBytes,
                           .kv_tokens = context_,
                           .prefill_chunk = 16};
     SLUICE_TRY_ASSIGN(const MemoryPlan least, PlanMemory(model, *device, request));

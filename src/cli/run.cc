@@ -2,17 +2,17 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
 #include <memory>
 #include <utility>
 
-#include "base/file.h"
 #include "cli/command.h"
 #include "cli/stats_json.h"
 
 namespace sluice {
 namespace {
-
-constexpr uint64_t kMaxPromptFileBytes = 64U << 20;
 
 class RunCommand final : public Command {
  public:
@@ -20,7 +20,7 @@ class RunCommand final : public Command {
     CLI::App* app = program->add_subcommand("run", "answer a prompt");
     app->add_option("-p,--prompt", prompts_, "the prompt; several are answered together")
         ->allow_extra_args(false);
-    app->add_option("-f,--file", prompt_file_, "file that holds the prompt");
+    app->add_option("-f,--file", prompt_file_, "file that holds the prompt (-: standard input)");
     app->add_option("-n,--predict,--n-predict", max_tokens_,
                     "tokens to generate (-1: to the end of the text or of the context)")
         ->capture_default_str();
@@ -49,8 +49,13 @@ class RunCommand final : public Command {
 
   Status ReadPrompts() {
     if (!prompt_file_.empty()) {
-      SLUICE_TRY_ASSIGN(auto file, File::Open(prompt_file_));
-      SLUICE_TRY_ASSIGN(std::string text, file->ReadAll(kMaxPromptFileBytes));
+      std::ifstream file;
+      if (prompt_file_ != "-") file.open(prompt_file_, std::ios::binary);
+      std::istream& in = prompt_file_ == "-" ? std::cin : file;
+      std::string text(std::istreambuf_iterator<char>(in), {});
+      if (prompt_file_ != "-" && !file.is_open()) {
+        return InvalidArgumentError(prompt_file_ + ": cannot read the prompt from this file");
+      }
       prompts_.push_back(std::move(text));
     }
     if (prompts_.empty()) {
@@ -61,6 +66,7 @@ class RunCommand final : public Command {
 
   Status Answer() {
     SLUICE_TRY(ReadPrompts());
+    options_.trace_seed = request_.sampling.seed;
     options_.parallel = static_cast<int>(prompts_.size());
     if (!logits_path_.empty()) {
       logits_ = std::fopen(logits_path_.c_str(), "wbe");

@@ -17,11 +17,21 @@
 
 namespace sluice {
 
+// The largest step that a device will see.
+struct StepShape {
+  int64_t tokens = 0;
+  int64_t cols = 0;         // of the widest matrix
+  int64_t top_k = 0;        // experts per token
+  int64_t ff = 0;           // inner width of an expert
+  int64_t head_dim = 0;
+  int64_t heads_per_kv = 0; // query heads that share a key-value head
+};
+
 class Device {
  public:
   virtual ~Device() = default;
 
-  // "reference", "cpu (avx512)", ...
+  // "reference", "avx512", ...
   virtual std::string name() const = 0;
   virtual Ops& ops() = 0;
 
@@ -32,10 +42,8 @@ class Device {
   virtual void Pack(Format format, int64_t rows, int64_t cols, const std::byte* from,
                     std::byte* to) const = 0;
 
-  // Bytes that the operations will need for themselves, for steps of at most `tokens` tokens,
-  // matrices of at most `cols` columns and `assignments` expert assignments of `ff` columns.
-  virtual int64_t ScratchBytes(int64_t tokens, int64_t cols, int64_t assignments,
-                               int64_t ff) const = 0;
+  // Bytes that the operations will take for themselves, at most.
+  virtual int64_t ScratchBytes(const StepShape& step) const = 0;
 };
 
 // The devices of this build that this machine can run, best first: see devices.inc.

@@ -108,7 +108,7 @@ class Ops {
                         const float* v) = 0;
 
   // Causal grouped-query attention: q, out [tokens, heads, head_dim]; a token sees positions
-  // 0..its own of its own pages. Softmax runs over blocks of 64 keys that start at multiples of 64.
+  // 0..its own of its own pages. The order of every sum depends on positions alone.
   virtual void Attend(const KvLayout& layout, std::span<const KvPlace> places, const float* q,
                       int64_t heads, float scale, float* out) = 0;
 

@@ -193,7 +193,8 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                            .dtype = Spec(model_.experts.extents()[0].gate.format).name,
                            .layers = model_.spec.layers,
                            .experts = model_.spec.moe.experts,
-                           .top_k = model_.spec.moe.top_k}));
+                           .top_k = model_.spec.moe.top_k,
+                           .seed = options.trace_seed}));
   }
   const int64_t step_tokens = std::max<int64_t>(plan.prefill_chunk, options.parallel);
   decoder_ = std::make_unique<Decoder>(model_.spec, *weights_, kv_, device_.get(), store_.get(),
@@ -256,7 +257,8 @@ Result<TokenStream> Engine::Impl::Submit(Request request) {
   std::erase(request.stop, "");
   SLUICE_TRY_ASSIGN(std::vector<int32_t> ids, PromptIds(request));
   const auto prompt_tokens = static_cast<int64_t>(ids.size());
-  if (prompt_tokens >= context_tokens_) {
+  // Without an answer a prompt may fill the context.
+  if (prompt_tokens + (request.max_tokens == 0 ? 0 : 1) > context_tokens_) {
     return ResourceExhaustedError(fmt::format(
         "the prompt has {} tokens, the context {}: no room for an answer; raise the context (-c), "
         "which {} allows up to {}",
@@ -264,7 +266,7 @@ Result<TokenStream> Engine::Impl::Submit(Request request) {
   }
   int64_t limit = context_tokens_;
   if (request.max_tokens >= 0 && request.max_tokens < limit - prompt_tokens) {
-    limit = prompt_tokens + std::max<int64_t>(request.max_tokens, 1);
+    limit = prompt_tokens + request.max_tokens;
   }
   auto channel = std::make_shared<TokenStream::Channel>(std::move(ids));
   {

@@ -45,10 +45,14 @@ void Sequence::OnLogits(int64_t position, std::span<const float> logits) {
       (request_.logits == LogitsWanted::kGenerated && position >= prompt_tokens_ - 1)) {
     event.logits.assign(logits.begin(), logits.end());
   }
-  if (position < prompt_tokens_ - 1) {
+  if (position < prompt_tokens_ - 1 || request_.max_tokens == 0) {
     event.token = tokens_[static_cast<size_t>(position)];
     event.of_prompt = true;
-    channel_->Push(std::move(event));
+    if (position < prompt_tokens_ - 1) {
+      channel_->Push(std::move(event));
+    } else {
+      Finish(std::move(event), FinishReason::kMaxTokens);
+    }
     return;
   }
   const int32_t token = sampler_.Sample(logits, tokens_);

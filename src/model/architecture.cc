@@ -97,6 +97,12 @@ Result<ModelSpec> ReadGgufSpec(const Metadata& metadata) {
     return UnsupportedError(fmt::format("{}: RoPE scaling '{}' is not supported", metadata.source(),
                                         scaling));
   }
+  SLUICE_TRY_ASSIGN(const int64_t window,
+                    metadata.IntOr(prefix + "attention.sliding_window", 0, kMaxContext, 0));
+  if ((window > 0 && window < spec.context) || metadata.Has(prefix + "attention.clamp_kqv")) {
+    return UnsupportedError(metadata.source() +
+                            ": sliding windows and clamped queries are not supported");
+  }
   SLUICE_TRY_ASSIGN(const double theta, metadata.FloatOr(prefix + "rope.freq_base", 10000.0));
   spec.attention.rope_theta = static_cast<float>(theta);
   SLUICE_TRY_ASSIGN(const double epsilon,

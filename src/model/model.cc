@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include "model/architecture.h"
@@ -17,19 +19,33 @@ std::string Fill(std::string_view pattern, int64_t number) {
          std::string(pattern.substr(at + 2));
 }
 
-// Finds tensors of one checkpoint by role.
+// Finds tensors of one checkpoint by role, and remembers which it was asked for.
 class TensorFinder {
  public:
   TensorFinder(const Checkpoint& checkpoint, const TensorNames& names, const ModelSpec& spec)
       : tensors_(checkpoint.tensors), names_(names), spec_(spec) {}
 
-  Result<DenseTensors> Dense() const {
+  // A tensor that nobody asked for would silently be left out of the computation: biases, scaling
+  // factors, further layers. Better no answer than a wrong one.
+  Status CheckAllUsed() const {
+    for (const auto& [name, entry] : tensors_.entries()) {
+      const bool harmless = name.ends_with("rotary_emb.inv_freq") || name == names_.output;
+      if (!harmless && !used_.contains(name)) {
+        return UnsupportedError(fmt::format(
+            "tensor '{}' has no place in architecture '{}' as it is known here", name,
+            spec_.architecture));
+      }
+    }
+    return {};
+  }
+
+  Result<DenseTensors> Dense() {
     DenseTensors dense;
     SLUICE_TRY_ASSIGN(dense.embedding,
-                      tensors_.Matrix(names_.embedding, spec_.vocab, spec_.hidden));
-    SLUICE_TRY_ASSIGN(dense.output_norm, Vector(std::string(names_.output_norm), spec_.hidden));
+                      Matrix(std::string(names_.embedding), spec_.vocab, spec_.hidden));
+    SLUICE_TRY_ASSIGN(dense.output_norm, Matrix(std::string(names_.output_norm), 1, spec_.hidden));
     if (!spec_.tied_embeddings && tensors_.Has(names_.output)) {
-      SLUICE_TRY_ASSIGN(dense.output, tensors_.Matrix(names_.output, spec_.vocab, spec_.hidden));
+      SLUICE_TRY_ASSIGN(dense.output, Matrix(std::string(names_.output), spec_.vocab, spec_.hidden));
     }
     for (int64_t l = 0; l < spec_.layers; ++l) {
       SLUICE_TRY_ASSIGN(LayerTensors layer, Layer(l));
@@ -38,7 +54,7 @@ class TensorFinder {
     return dense;
   }
 
-  Result<ExpertCatalog> Experts() const {
+  Result<ExpertCatalog> Experts() {
     std::vector<ExpertExtent> extents;
     for (int64_t l = 0; l < spec_.layers; ++l) {
       for (int64_t e = 0; e < spec_.moe.experts; ++e) {
@@ -58,16 +74,17 @@ class TensorFinder {
  private:
   std::string Prefix(int64_t layer) const { return Fill(names_.layer_prefix, layer); }
 
-  // Norm weights: always F32, so that they can be used as they are.
-  Result<TensorExtent> Vector(const std::string& name, int64_t size) const {
-    return tensors_.Matrix(name, 1, size);
+  // A vector is a matrix of one row.
+  Result<TensorExtent> Matrix(const std::string& name, int64_t rows, int64_t cols) {
+    used_.insert(name);
+    return tensors_.Matrix(name, rows, cols);
   }
 
-  Result<LayerTensors> Layer(int64_t l) const {
+  Result<LayerTensors> Layer(int64_t l) {
     const std::string prefix = Prefix(l);
     const Gqa& a = spec_.attention;
     const auto matrix = [&](std::string_view name, int64_t rows, int64_t cols) {
-      return tensors_.Matrix(prefix + std::string(name), rows, cols);
+      return Matrix(prefix + std::string(name), rows, cols);
     };
     LayerTensors layer;
     SLUICE_TRY_ASSIGN(layer.attention_norm, matrix(names_.attention_norm, 1, spec_.hidden));
@@ -88,17 +105,19 @@ class TensorFinder {
   }
 
   Result<TensorExtent> Expert(int64_t layer, int64_t expert, std::string_view stacked,
-                              std::string_view single, int64_t rows, int64_t cols) const {
+                              std::string_view single, int64_t rows, int64_t cols) {
     const std::string prefix = Prefix(layer);
     if (!stacked.empty() && tensors_.Has(prefix + std::string(stacked))) {
+      used_.insert(prefix + std::string(stacked));
       return tensors_.Slice(prefix + std::string(stacked), expert, spec_.moe.experts, rows, cols);
     }
-    return tensors_.Matrix(prefix + Fill(single, expert), rows, cols);
+    return Matrix(prefix + Fill(single, expert), rows, cols);
   }
 
   const TensorTable& tensors_;
   const TensorNames& names_;
   const ModelSpec& spec_;
+  std::set<std::string, std::less<>> used_;
 };
 
 // GGUF says the vocabulary's size in the shape of the embedding.
@@ -162,11 +181,12 @@ Result<Model> OpenModel(Checkpoint checkpoint) {
   if (gguf) {
     SLUICE_TRY_ASSIGN(spec.vocab, VocabRows(checkpoint, names.embedding));
   }
-  const TensorFinder finder(checkpoint, names, spec);
+  TensorFinder finder(checkpoint, names, spec);
   Result<DenseTensors> dense = finder.Dense();
   if (!dense.ok()) return dense.status().Annotate(checkpoint.path);
   Result<ExpertCatalog> experts = finder.Experts();
   if (!experts.ok()) return experts.status().Annotate(checkpoint.path);
+  SLUICE_TRY(finder.CheckAllUsed().Annotate(checkpoint.path));
   spec.tied_embeddings = !dense->output.has_value();
 
   std::unique_ptr<Tokenizer> tokenizer;

@@ -24,7 +24,6 @@ uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequ
   const int64_t tokens = std::max(chunk, request.sequences);
   const int64_t q = spec.attention.heads * spec.attention.head_dim;
   const int64_t kv = spec.attention.kv_heads * spec.attention.head_dim;
-  const int64_t assignments = tokens * spec.moe.top_k;
   const int64_t widest = std::max({spec.hidden, q, spec.moe.ff});
   const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + spec.moe.experts +
                             spec.moe.top_k * (spec.hidden + 4) + 2 * spec.attention.head_dim;
@@ -32,7 +31,13 @@ uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequ
   // A sampler sorts (probability, token) pairs of one sequence.
   const int64_t sampling = spec.vocab * 16;
   return static_cast<uint64_t>(4 * (tokens * per_token + logits) + sampling +
-                               device.ScratchBytes(tokens, widest, assignments, spec.moe.ff));
+                               device.ScratchBytes({.tokens = tokens,
+                                                    .cols = widest,
+                                                    .top_k = spec.moe.top_k,
+                                                    .ff = spec.moe.ff,
+                                                    .head_dim = spec.attention.head_dim,
+                                                    .heads_per_kv = spec.attention.heads /
+                                                                    spec.attention.kv_heads}));
 }
 
 std::string Table(const MemoryPlan& plan) {

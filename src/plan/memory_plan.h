@@ -39,7 +39,7 @@ struct MemoryPlan {
   uint64_t used_bytes() const {
     return fixed_bytes() + static_cast<uint64_t>(slots) * slot_bytes;
   }
-  // The least budget with which this run can work, and the one that holds everything.
+  // The least budget with which a run of this prefill chunk can work, and the one that holds all.
   uint64_t minimum_bytes() const { return fixed_bytes() + slot_bytes; }
   uint64_t everything_bytes() const {
     return fixed_bytes() + static_cast<uint64_t>(all_slots) * slot_bytes;
@@ -53,8 +53,9 @@ int64_t KvPageBytes(const ModelSpec& spec, KvFormat format);
 // Rows of logits that are computed together at most, beyond one per sequence.
 inline constexpr int64_t kLogitRows = 8;
 
-// Divides the budget; prefill chunks shrink before the run is refused. Fails with
-// kResourceExhausted and the whole table where not even one slot is left.
+// Divides the budget. Prefill chunks shrink while activations would take more than an eighth of it,
+// and before the run is refused. Fails with kResourceExhausted and the whole table where not even
+// one slot is left.
 Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
                               const MemoryRequest& request);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cmath>
 #include <iterator>
 #include <system_error>
 
@@ -64,7 +65,12 @@ void TraceWriter::Record(int32_t layer, const Routing& routing,
     }
     buffer_ += "],\"w\":[";
     for (size_t i = 0; i < top_k; ++i) {
-      fmt::format_to(out, "{}{:.6g}", i == 0 ? "" : ",", routing.weights[t * top_k + i]);
+      const float weight = routing.weights[t * top_k + i];
+      if (std::isfinite(weight)) {
+        fmt::format_to(out, "{}{:.6g}", i == 0 ? "" : ",", weight);
+      } else {
+        fmt::format_to(out, "{}null", i == 0 ? "" : ",");  // JSON has no NaN
+      }
     }
     buffer_ += "]}\n";
   }

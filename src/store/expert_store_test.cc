@@ -1,5 +1,5 @@
 // The store on the embedded model's real experts: with every size of arena, both kinds of reads, and
-// the reference device, whose layout is the file's own, what a lease shows must be the file's bytes.
+// the reference device, whose layout is the file's own, what Next() shows must be the file's bytes.
 #include "store/expert_store.h"
 
 #include <gtest/gtest.h>

@@ -48,7 +48,7 @@ const FormatSpec& Spec(Format format);
 std::span<const FormatSpec> AllFormats();
 std::optional<Format> FormatOfGgufType(uint32_t type);
 std::optional<Format> FormatByName(std::string_view name);
-// The name of a GGUF tensor type, also of those that are not supported ("IQ4_XS"); "type 77" else.
+// The name of a GGUF tensor type, also of those that are not supported ("IQ4_XS"); "an unknown type" else.
 std::string_view GgufTypeName(uint32_t type);
 
 // Calls visit.template operator()<F>() with the format's struct.

@@ -1,6 +1,6 @@
 // Activations as the quantized formats multiply them: int8 in blocks of 32 with one scale each.
 //
-// Quantize(x): d = max|x| / 127, q = round_to_nearest_even(x * (127 / max|x|)). The products of a
+// QuantizeQ8(x): d = max|x| / 127, q = round_to_nearest_even(x * (127 / max|x|)). The products of a
 // block are then sums of integers, which no order of addition can change: this is what lets a
 // scalar loop, AVX2 and AVX-512 give the same bits.
 #pragma once

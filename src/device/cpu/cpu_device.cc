@@ -22,6 +22,8 @@ namespace {
 constexpr int64_t kChunkBytes = 128 << 10;
 // Elements under which a loop is not worth handing out.
 constexpr int64_t kParallelElements = 8192;
+// Parts that attention is cut into, so that threads end at about the same time.
+constexpr int64_t kStripsPerThread = 8;
 // Expert assignments that are computed together at most, unless one expert alone has more.
 constexpr int64_t kFfnAssignments = 256;
 
@@ -156,7 +158,7 @@ class CpuOps final : public Ops {
     const auto tokens = static_cast<int64_t>(places.size());
     const int64_t items = tokens * layout.kv_heads;
     // One slice of scratch per strip of items, not per thread: items do not know their thread.
-    const int64_t strips = std::min<int64_t>(items, static_cast<int64_t>(pool_.size()) * 8);
+    const int64_t strips = std::min<int64_t>(items, pool_.size() * kStripsPerThread);
     float* scratch = attention_scratch_.Floats(strips * scratch_floats);
     pool_.ParallelFor(strips, [&](int64_t strip) {
       for (int64_t item = strip; item < items; item += strips) {
@@ -283,18 +285,41 @@ class CpuOps final : public Ops {
                    ? (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row
                    : spare[c];
     }
-    if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
-    if (spec.activation == Activation::kQ8) {
-      kernels_.tile_q8(weight.format)(bytes, weight.cols,
-                                      work.inputs.quantized->data() + first_column, columns, out);
+    const Kernels::TileQ8 tile_q8 = kernels_.tile_q8(weight.format);
+    const Kernels::TileF32 tile_f32 = kernels_.tile_f32(weight.format);
+    if (tile_q8 == nullptr && tile_f32 == nullptr) {
+      MultiplyRows(work, bytes, rows, first_column, columns, out);
     } else {
-      kernels_.tile_f32(weight.format)(bytes, weight.cols,
-                                       work.inputs.floats->data() + first_column, columns, out);
+      if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
+      if (tile_q8 != nullptr) {
+        tile_q8(bytes, weight.cols, work.inputs.quantized->data() + first_column, columns, out);
+      } else {
+        tile_f32(bytes, weight.cols, work.inputs.floats->data() + first_column, columns, out);
+      }
     }
     if (rows == kGroupRows) return;
     for (int c = 0; c < columns; ++c) {
       std::copy_n(spare[c], rows,
                   (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row);
+    }
+  }
+
+  // Formats without a kernel of their own: row by row, as the format's header defines it.
+  static void MultiplyRows(const Work& work, const std::byte* group, int64_t rows,
+                           int64_t first_column, int columns, float* const* out) {
+    const FormatSpec& spec = Spec(work.weight.format);
+    const int64_t cols = work.weight.cols;
+    std::vector<std::byte> row(static_cast<size_t>(spec.row_bytes(cols)));
+    for (int64_t r = 0; r < rows; ++r) {
+      UnpackRow(spec, rows, cols, r, group, row.data());
+      for (int c = 0; c < columns; ++c) {
+        const auto column = static_cast<size_t>(first_column + c);
+        out[c][r] = spec.activation == Activation::kQ8
+                        ? spec.dot_q8(row.data(), cols / spec.block_elements,
+                                      (*work.inputs.quantized)[column])
+                        : spec.dot_f32(row.data(), cols / spec.block_elements,
+                                       (*work.inputs.floats)[column]);
+      }
     }
   }
 
@@ -388,7 +413,8 @@ class CpuOps final : public Ops {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const Kernels* kernels, ThreadPool* pool) : kernels_(kernels), ops_(kernels, pool) {}
+  CpuDevice(const Kernels* kernels, ThreadPool* pool)
+      : kernels_(kernels), threads_(pool->size()), ops_(kernels, pool) {}
 
   std::string name() const override { return kernels_->name; }
   Ops& ops() override { return ops_; }
@@ -408,20 +434,24 @@ class CpuDevice final : public Device {
     }
   }
 
-  int64_t ScratchBytes(int64_t tokens, int64_t cols, int64_t assignments,
-                       int64_t ff) const override {
+  int64_t ScratchBytes(const StepShape& step) const override {
     const auto rounded = [](int64_t n) { return (n + 31) / 32 * 32; };
-    const int64_t together = std::min(assignments, std::max(tokens, kFfnAssignments));
-    // Two quantized inputs, the middle of the experts, pointer tables, and per thread one group of
-    // float rows.
-    constexpr int64_t kThreadBytesPerColumn = 3 * kGroupRows * 4;
-    return 2 * tokens * Q8RowBytes(rounded(cols)) +
-           together * (2 * ff * 4 + Q8RowBytes(rounded(ff)) + 512) + tokens * 128 +
-           kThreadBytesPerColumn * std::max(cols, ff) + (1 << 20);
+    const int64_t together =
+        std::min(step.tokens * step.top_k, std::max(step.tokens, kFfnAssignments));
+    // Two quantized inputs, the middle of the experts, tables of row pointers.
+    const int64_t shared = 2 * step.tokens * Q8RowBytes(rounded(step.cols)) +
+                           together * (2 * step.ff * 4 + Q8RowBytes(rounded(step.ff)) + 512) +
+                           step.tokens * 128 + (1 << 20);
+    // A group to pack and one to widen, of float rows at worst; attention's strips.
+    const int64_t per_thread =
+        2 * kGroupRows * 4 * std::max(step.cols, step.ff) +
+        kStripsPerThread * 4 * AttendScratchFloats(step.heads_per_kv, step.head_dim);
+    return shared + threads_ * per_thread;
   }
 
  private:
   const Kernels* kernels_;
+  const int64_t threads_;
   CpuOps ops_;
 };
 

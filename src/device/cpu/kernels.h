@@ -34,13 +34,13 @@ struct Kernels {
   // y[i] += a * x[i]
   void (*add_scaled)(float a, const float* x, int64_t count, float* y);
   // The query heads [group, head_dim] of one KV head of one token. `scratch`: at least
-  // group * (head_dim + 66) + 2 * head_dim floats.
+  // AttendScratchFloats(group, head_dim) floats.
   void (*attend)(const KvLayout& layout, const KvPlace& place, int64_t kv_head, const float* q,
                  int64_t group, float scale, float* scratch, float* out);
 };
 
 inline constexpr int64_t AttendScratchFloats(int64_t group, int64_t head_dim) {
-  return group * (head_dim + 66) + 2 * head_dim;
+  return group * (head_dim + 66) + head_dim;
 }
 
 // Null where this machine lacks the instructions.

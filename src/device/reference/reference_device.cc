@@ -212,9 +212,9 @@ class ReferenceDevice final : public Device {
             std::byte* to) const override {
     std::memmove(to, from, static_cast<size_t>(rows * Spec(format).row_bytes(cols)));
   }
-  int64_t ScratchBytes(int64_t /*tokens*/, int64_t cols, int64_t /*assignments*/,
-                       int64_t ff) const override {
-    return Q8RowBytes((std::max(cols, ff) + 31) / 32 * 32) + 4 * std::max(cols, ff) + 2 * ff * 4;
+  int64_t ScratchBytes(const StepShape& step) const override {
+    const int64_t widest = std::max(step.cols, step.ff);
+    return Q8RowBytes((widest + 31) / 32 * 32) + 4 * widest + 2 * step.ff * 4 + (1 << 20);
   }
 
  private:

@@ -22,7 +22,7 @@ struct Q6_K {
     int8_t scales[16];
     uint16_t d;
   };
-  // Element i of the block, 0..63.
+  // The six-bit number (0..63) of element i.
   static int Quant(const Block& block, int i) {
     const int half = i / 128;
     const int lane = i % 128;
