@@ -73,7 +73,10 @@ class IoUringQueue final : public ReadQueue {
       return nullptr;
     }
     queue->initialised_ = true;
-    return queue;
+    io_uring_probe* probe = io_uring_get_probe_ring(&queue->ring_);  // kernels before 5.6 lack reads
+    const bool reads = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_READ) != 0;
+    io_uring_free_probe(probe);
+    return reads ? std::move(queue) : nullptr;
   }
 
   IoUringQueue(const IoUringQueue&) = delete;
@@ -81,10 +84,12 @@ class IoUringQueue final : public ReadQueue {
   ~IoUringQueue() override {
     if (!initialised_) return;
     while (in_flight_ > 0) {  // the kernel still writes into the callers' buffers
+      io_uring_submit_and_wait(&ring_, 1);
       io_uring_cqe* cqe = nullptr;
-      if (io_uring_wait_cqe(&ring_, &cqe) != 0) continue;
-      io_uring_cqe_seen(&ring_, cqe);
-      --in_flight_;
+      while (io_uring_peek_cqe(&ring_, &cqe) == 0) {
+        io_uring_cqe_seen(&ring_, cqe);
+        --in_flight_;
+      }
     }
     io_uring_queue_exit(&ring_);
   }
@@ -106,8 +111,9 @@ class IoUringQueue final : public ReadQueue {
     while (true) {
       if (const size_t n = Poll(out); n > 0) return n;
       SLUICE_CHECK(in_flight_ > 0);
-      io_uring_cqe* cqe = nullptr;
-      io_uring_wait_cqe(&ring_, &cqe);  // EINTR: Poll finds nothing and we wait again
+      // Also submits what an earlier submit could not (the kernel was short of memory for a moment).
+      // After EINTR Poll finds nothing and we wait again.
+      io_uring_submit_and_wait(&ring_, 1);
     }
   }
 
@@ -128,8 +134,10 @@ class IoUringQueue final : public ReadQueue {
     Slot& slot = slots_[index];
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     SLUICE_CHECK(sqe != nullptr);  // as many entries as slots
+    constexpr uint64_t kMostAtOnce = 1U << 30;  // a length has 32 bits
     io_uring_prep_read(sqe, slot.target.fd, slot.request.buffer + slot.done,
-                       static_cast<unsigned>(slot.target.extent.bytes - slot.done),
+                       static_cast<unsigned>(
+                           std::min(kMostAtOnce, slot.target.extent.bytes - slot.done)),
                        slot.target.extent.begin + slot.done);
     io_uring_sqe_set_data64(sqe, index);
     ++in_flight_;

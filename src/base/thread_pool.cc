@@ -2,6 +2,8 @@
 // when nothing has come for a while.
 #include "base/thread_pool.h"
 
+#include <system_error>
+
 namespace sluice {
 namespace {
 
@@ -20,7 +22,11 @@ inline void Pause() {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads (a cgroup's limit): go on with those there are.
+  }
 }
 
 ThreadPool::~ThreadPool() {

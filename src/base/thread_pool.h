@@ -14,6 +14,7 @@ namespace sluice {
 // every item is done. ParallelFor may be called by one thread at a time.
 class ThreadPool {
  public:
+  // Fewer threads where the system does not give as many: see size().
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

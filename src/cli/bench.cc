@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -130,6 +131,7 @@ class BenchCommand final : public Command {
 
   // Tokens per second of all sequences together, of their prompts or of their answers.
   Result<double> Once(Engine* engine, Phase phase, int64_t prompt, int64_t generate) {
+    const auto begin = std::chrono::steady_clock::now();
     std::vector<TokenStream> streams;
     for (int b = 0; b < batch_; ++b) {
       SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Prompt(prompt),
@@ -137,19 +139,19 @@ class BenchCommand final : public Command {
                                                             .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
-    double rate = 0;
+    double decode_seconds = 0;
     for (TokenStream& stream : streams) {
       const CancelOnInterrupt guard(&stream);
       while (true) {
         SLUICE_TRY_ASSIGN(const std::optional<Event> event, stream.Next());
         if (!event) break;
       }
-      const RequestStats stats = stream.stats();
-      const double seconds = phase == Phase::kPrefill ? stats.prefill_s : stats.decode_s;
-      const int64_t tokens = phase == Phase::kPrefill ? prompt : generate - 1;
-      if (seconds > 0) rate += static_cast<double>(tokens) / seconds;
+      decode_seconds = std::max(decode_seconds, stream.stats().decode_s);
     }
-    return rate;
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+    const double seconds = phase == Phase::kPrefill ? wall.count() : decode_seconds;
+    const int64_t tokens = phase == Phase::kPrefill ? prompt : generate - 1;
+    return seconds > 0 ? static_cast<double>(batch_ * tokens) / seconds : 0;
   }
 
   void PrintText(const EngineStats& stats, const std::vector<Row>& rows) const {
@@ -199,7 +201,7 @@ class BenchCommand final : public Command {
                       {"threads", stats.threads},
                       {"memory", MemoryJson(stats)}});
     }
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   }
 
   EngineOptions options_;

@@ -95,7 +95,9 @@ class ChatCommand final : public Command {
       std::fflush(stdout);
     }
     fmt::print("\n");
-    messages_.push_back({.role = "assistant", .content = answer});
+    if (status.ok() || status.code() == StatusCode::kCancelled) {
+      messages_.push_back({.role = "assistant", .content = answer});
+    }
     return status;
   }
 

@@ -20,7 +20,11 @@ std::atomic<TokenStream*> g_stream{nullptr};  // NOLINT
 std::atomic<bool> g_interrupted{false};       // NOLINT
 
 void OnInterrupt(int /*signal*/) {
-  g_interrupted.store(true);
+  if (g_interrupted.exchange(true)) {  // the second time it ends the program at once
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+    return;
+  }
   if (TokenStream* stream = g_stream.load()) stream->Cancel();
 }
 
@@ -116,6 +120,7 @@ CancelOnInterrupt::CancelOnInterrupt(TokenStream* stream) {
   g_stream.store(stream);
   struct sigaction action = {};
   action.sa_handler = OnInterrupt;
+  action.sa_flags = SA_RESTART;  // a write to a slow pipe goes on
   sigaction(SIGINT, &action, nullptr);
 }
 
@@ -123,8 +128,6 @@ CancelOnInterrupt::~CancelOnInterrupt() {
   g_stream.store(nullptr);
   signal(SIGINT, SIG_DFL);
 }
-
-bool CancelOnInterrupt::Interrupted() { return g_interrupted.load(); }
 
 class PrefillProgress::Ticker {
  public:

@@ -47,14 +47,13 @@ bool ShowsProgress();
 void DrawProgress(const std::string& label, double fraction);
 void ClearProgress();
 
-// While it lives, Ctrl-C cancels the stream instead of ending the program.
+// While it lives, Ctrl-C cancels the stream instead of ending the program, which a second one does.
 class CancelOnInterrupt {
  public:
   explicit CancelOnInterrupt(TokenStream* stream);
   ~CancelOnInterrupt();
   CancelOnInterrupt(const CancelOnInterrupt&) = delete;
   CancelOnInterrupt& operator=(const CancelOnInterrupt&) = delete;
-  static bool Interrupted();
 };
 
 // While a long prompt is read: a progress bar until it is destroyed. Nothing in a pipe.

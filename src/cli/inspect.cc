@@ -89,6 +89,10 @@ class InspectCommand final : public Command {
   Result<std::array<MemoryPlan, 2>> Plans(const Model& model) {
     constexpr int64_t kDefaultContext = 4096;
     constexpr uint64_t kPlenty = uint64_t{1} << 60;
+    if (context_ < 0 || context_ > model.spec.context) {
+      return InvalidArgumentError(fmt::format("a context of {} tokens; the model was made for at most {}",
+                                              context_, model.spec.context));
+    }
     if (context_ == 0) context_ = std::min(model.spec.context, kDefaultContext);
     // What an engine's own process has beyond this one's: threads and their stacks.
     constexpr uint64_t kEngineBytes = 1U << 20;

@@ -1,5 +1,7 @@
 // sluice: runs Mixture-of-Experts models that are larger than the machine's memory.
+#include <cstdio>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "cli/command.h"
@@ -11,6 +13,21 @@ namespace sluice {
 #undef SLUICE_COMMAND
 
 namespace {
+
+// fmt reports failed writes by exceptions; a failed flush would go unseen.
+int RunToTheEnd(Command* command) {
+  int code = kExitFailed;
+  try {
+    code = command->Run();
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "sluice: writing the output failed: %s\n", error.what());
+    return kExitFailed;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return code == kExitOk ? Report(IoError("writing the output failed")) : code;
+  }
+  return code;
+}
 
 int Main(int argc, char** argv) {
   CLI::App program("sluice runs Mixture-of-Experts language models that are larger than memory:\n"
@@ -36,7 +53,7 @@ int Main(int argc, char** argv) {
   const std::vector<CLI::App*> chosen = program.get_subcommands();
   const auto all = program.get_subcommands([](const CLI::App*) { return true; });
   for (size_t i = 0; i < all.size(); ++i) {
-    if (all[i] == chosen[0]) return commands[i]->Run();
+    if (all[i] == chosen[0]) return RunToTheEnd(commands[i].get());
   }
   return kExitUsage;
 }

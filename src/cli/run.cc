@@ -135,7 +135,7 @@ class RunCommand final : public Command {
     if (stats_path_.empty()) return {};
     std::vector<AnsweredRequest> records;
     for (const Answered& answer : answers) records.push_back(answer.record);
-    return WriteFile(stats_path_, StatsJson(stats, records).dump(2) + "\n");
+    return WriteFile(stats_path_, StatsJson(stats, records).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
 
   EngineOptions options_;

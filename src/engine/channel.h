@@ -21,6 +21,7 @@ class TokenStream::Channel {
 
   // Engine thread.
   void Push(Event event) {
+    if (!event.logits.empty()) queued_logits_.fetch_add(1, std::memory_order_relaxed);
     {
       const std::lock_guard lock(mutex_);
       events_.push_back(std::move(event));
@@ -41,6 +42,8 @@ class TokenStream::Channel {
     const std::lock_guard lock(mutex_);
     change(&stats_);
   }
+  // Events with logits that nobody has taken yet: they are large, so the engine does not run ahead.
+  int64_t queued_logits() const { return queued_logits_.load(std::memory_order_relaxed); }
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   // The stream's owner.
@@ -50,6 +53,7 @@ class TokenStream::Channel {
     if (!events_.empty()) {
       std::optional<Event> event = std::move(events_.front());
       events_.pop_front();
+      if (!event->logits.empty()) queued_logits_.fetch_sub(1, std::memory_order_relaxed);
       return event;
     }
     if (!status_.ok()) return status_;
@@ -65,6 +69,7 @@ class TokenStream::Channel {
 
  private:
   std::atomic<bool> cancelled_{false};
+  std::atomic<int64_t> queued_logits_{0};
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable arrived_;
   std::deque<Event> events_;

@@ -38,8 +38,8 @@ constexpr int kMaxTopLogprobs = 20;
 
 int AvailableCores() {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 Result<KvFormat> ParseKvFormat(const std::string& name) {
@@ -133,12 +133,14 @@ class Engine::Impl {
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<Scheduler> scheduler_;
   Batch batch_;
+  SamplingScratch sampling_;
   uint64_t steps_ = 0;
   int64_t next_id_ = 0;
 
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable wake_;
   std::deque<Submitted> submitted_;
+  size_t waiting_ = 0;  // in the scheduler, when it was last asked
   bool stop_ = false;
   EngineStats stats_;
 
@@ -181,7 +183,6 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (options.on_load) options.on_load({.bytes_done = done, .bytes_total = total});
   };
-  SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
   SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(),
                                                 {.slots = plan.slots, .policy = options.policy}));
   if (!options.trace_path.empty()) {
@@ -196,11 +197,14 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                            .top_k = model_.spec.moe.top_k,
                            .seed = options.trace_seed}));
   }
+  // Last, since it is what takes long.
+  SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
   const int64_t step_tokens = std::max<int64_t>(plan.prefill_chunk, options.parallel);
   decoder_ = std::make_unique<Decoder>(model_.spec, *weights_, kv_, device_.get(), store_.get(),
                                        trace_.get(), step_tokens,
                                        std::max<int64_t>(options.parallel, kLogitRows));
-  scheduler_ = std::make_unique<Scheduler>(&kv_, options.parallel, step_tokens);
+  scheduler_ = std::make_unique<Scheduler>(&kv_, options.parallel, step_tokens,
+                                           QueuedLogitRows(model_.spec.vocab));
   stats_.model = model_.checkpoint.path;
   stats_.architecture = model_.spec.architecture;
   stats_.device = device_->name();
@@ -250,6 +254,10 @@ Result<std::vector<int32_t>> Engine::Impl::PromptIds(const Request& request) con
 Result<TokenStream> Engine::Impl::Submit(Request request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   SLUICE_TRY(CheckSamplingParams(request.sampling));
+  if (request.max_tokens < -1) {
+    return InvalidArgumentError(fmt::format(
+        "{} tokens to generate; write -1 for as many as fit", request.max_tokens));
+  }
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
     return InvalidArgumentError(fmt::format("{} alternatives per token; at most {} are given",
                                             request.top_logprobs, kMaxTopLogprobs));
@@ -271,7 +279,7 @@ Result<TokenStream> Engine::Impl::Submit(Request request) {
   auto channel = std::make_shared<TokenStream::Channel>(std::move(ids));
   {
     const std::lock_guard lock(mutex_);
-    if (submitted_.size() >= kMaxWaiting) {
+    if (submitted_.size() + waiting_ >= kMaxWaiting) {
       return ResourceExhaustedError(fmt::format("{} requests are waiting already", kMaxWaiting));
     }
     submitted_.push_back(
@@ -289,9 +297,10 @@ bool Engine::Impl::TakeSubmitted() {
   while (!submitted_.empty()) {
     Submitted& s = submitted_.front();
     scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request), std::move(s.channel),
-                                               model_.tokenizer.get(), s.limit, s.time));
+                                               model_.tokenizer.get(), s.limit, s.time, &sampling_));
     submitted_.pop_front();
   }
+  waiting_ = scheduler_->waiting();
   return !stop_;
 }
 
@@ -306,6 +315,10 @@ void Engine::Impl::Step() {
   for (const Scheduler::Share& share : scheduler_->shares()) {
     share.sequence->Advance(share.tokens, seconds);
   }
+  const bool any_finished = std::ranges::any_of(
+      scheduler_->shares(), [](const Scheduler::Share& share) { return share.sequence->finished(); });
+  // What goes wrong with the trace is in its status(), and so in the statistics.
+  if (trace_ != nullptr && any_finished) (void)trace_->Flush();
   PublishStats();
   for (const Scheduler::Share& share : scheduler_->shares()) {
     status.ok() ? share.sequence->CloseIfFinished() : share.sequence->Fail(status);
@@ -336,8 +349,9 @@ void Engine::Impl::Loop() {
   while (TakeSubmitted()) {
     if (scheduler_->NextBatch(&batch_)) {
       Step();
-    } else if (trace_ != nullptr) {
-      (void)trace_->Flush();  // what went wrong is in status(), and so in the statistics
+    } else if (!scheduler_->idle()) {
+      // Readers are behind with their logits: look again when they may have taken some.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
   scheduler_->FailAll(CancelledError("the engine was closed"));

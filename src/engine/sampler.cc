@@ -55,6 +55,7 @@ bool Sampler::HasPenalties() const {
 int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> history) {
   if (params_.temperature == 0 && !HasPenalties()) return ArgMax(logits);
   candidates_.clear();
+  candidates_.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
     candidates_.push_back(
         {.token = static_cast<int32_t>(i), .logit = logits[i], .probability = 0});
@@ -135,19 +136,18 @@ TokenLogprob LogprobOf(std::span<const float> logits, int32_t token) {
 }
 
 std::vector<TokenLogprob> TopLogprobs(std::span<const float> logits, int count) {
-  const double total = LogSumExp(logits);
-  std::vector<TokenLogprob> all;
+  // Insertion into a short sorted list; `>` keeps the lower id first on ties.
+  std::vector<TokenLogprob> top;
   for (size_t i = 0; i < logits.size(); ++i) {
-    all.push_back({.token = static_cast<int32_t>(i),
-                   .logprob = static_cast<float>(logits[i] - total)});
+    const auto better = [&](const TokenLogprob& t) { return logits[i] > t.logprob; };
+    const auto at = std::ranges::find_if(top, better);
+    if (at == top.end() && top.size() >= static_cast<size_t>(count)) continue;
+    top.insert(at, {.token = static_cast<int32_t>(i), .logprob = logits[i]});
+    if (top.size() > static_cast<size_t>(count)) top.pop_back();
   }
-  const size_t keep = std::min(all.size(), static_cast<size_t>(count));
-  std::partial_sort(all.begin(), all.begin() + static_cast<ptrdiff_t>(keep), all.end(),
-                    [](const TokenLogprob& a, const TokenLogprob& b) {
-                      return a.logprob > b.logprob || (a.logprob == b.logprob && a.token < b.token);
-                    });
-  all.resize(keep);
-  return all;
+  const double total = LogSumExp(logits);
+  for (TokenLogprob& t : top) t.logprob = static_cast<float>(t.logprob - total);
+  return top;
 }
 
 }  // namespace sluice

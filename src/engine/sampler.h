@@ -15,19 +15,25 @@ namespace sluice {
 // Fails on numbers that make no sense, naming the parameter.
 Status CheckSamplingParams(const SamplingParams& params);
 
+// Memory that samplers work in, one for all of them: as large as a vocabulary.
+struct SamplingCandidate {
+  int32_t token;
+  float logit;
+  double probability;
+};
+using SamplingScratch = std::vector<SamplingCandidate>;
+
 class Sampler {
  public:
-  explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
+  // `scratch` outlives the sampler.
+  Sampler(const SamplingParams& params, SamplingScratch* scratch)
+      : params_(params), random_(params.seed), candidates_(*scratch) {}
 
   // `history`: the sequence so far, prompt included; penalties look at its end.
   int32_t Sample(std::span<const float> logits, std::span<const int32_t> history);
 
  private:
-  struct Candidate {
-    int32_t token;
-    float logit;
-    double probability;
-  };
+  using Candidate = SamplingCandidate;
   void ApplyPenalties(std::span<const int32_t> history);
   void KeepTopK();
   void KeepTopP();
@@ -37,7 +43,7 @@ class Sampler {
 
   const SamplingParams params_;
   std::mt19937_64 random_;
-  std::vector<Candidate> candidates_;
+  SamplingScratch& candidates_;
 };
 
 // Natural log of the softmax: of `token`, and of the `count` likeliest (likeliest first).

@@ -11,14 +11,16 @@ namespace {
 const std::vector<float> kLogits = {1.0F, 3.0F, 2.0F, 3.0F, -1.0F};
 
 std::map<int32_t, int> Draw(SamplingParams params, int times) {
-  Sampler sampler(params);
+  SamplingScratch scratch;
+  Sampler sampler(params, &scratch);
   std::map<int32_t, int> counts;
   for (int i = 0; i < times; ++i) ++counts[sampler.Sample(kLogits, {})];
   return counts;
 }
 
 TEST(SamplerTest, GreedyTakesTheLikeliestAndTheLowerIdOnTies) {
-  Sampler sampler({});
+  SamplingScratch scratch;
+  Sampler sampler({}, &scratch);
   EXPECT_EQ(sampler.Sample(kLogits, {}), 1);
   const std::vector<float> nan = {NAN, NAN, 1.0F};
   EXPECT_EQ(sampler.Sample(nan, {}), 2);
@@ -53,17 +55,22 @@ TEST(SamplerTest, FiltersKeepWhatTheySay) {
 
 TEST(SamplerTest, PenaltiesWeakenWhatWasSeen) {
   const std::vector<int32_t> history = {4, 1, 3, 3};
-  EXPECT_EQ(Sampler({.repetition_penalty = 2}).Sample(kLogits, history), 2);
-  EXPECT_EQ(Sampler({.frequency_penalty = 0.6F}).Sample(kLogits, history), 1);  // 2.4, 2.0, 1.8
-  EXPECT_EQ(Sampler({.presence_penalty = 1.5F}).Sample(kLogits, history), 2);
-  EXPECT_EQ(Sampler({.presence_penalty = 1.5F, .penalty_last_n = 2}).Sample(kLogits, history), 1);
-  EXPECT_EQ(Sampler({.presence_penalty = 1.5F, .penalty_last_n = 0}).Sample(kLogits, history), 1);
+  SamplingScratch scratch;
+  const auto sample = [&](const SamplingParams& params) {
+    return Sampler(params, &scratch).Sample(kLogits, history);
+  };
+  EXPECT_EQ(sample({.repetition_penalty = 2}), 2);
+  EXPECT_EQ(sample({.frequency_penalty = 0.6F}), 1);  // 2.4, 2.0, 1.8
+  EXPECT_EQ(sample({.presence_penalty = 1.5F}), 2);
+  EXPECT_EQ(sample({.presence_penalty = 1.5F, .penalty_last_n = 2}), 1);
+  EXPECT_EQ(sample({.presence_penalty = 1.5F, .penalty_last_n = 0}), 1);
 }
 
 TEST(SamplerTest, SeedsRepeat) {
-  Sampler a({.temperature = 1, .seed = 9});
-  Sampler b({.temperature = 1, .seed = 9});
-  Sampler c({.temperature = 1, .seed = 10});
+  SamplingScratch scratch;
+  Sampler a({.temperature = 1, .seed = 9}, &scratch);
+  Sampler b({.temperature = 1, .seed = 9}, &scratch);
+  Sampler c({.temperature = 1, .seed = 10}, &scratch);
   int different = 0;
   for (int i = 0; i < 200; ++i) {
     const int32_t token = a.Sample(kLogits, {});

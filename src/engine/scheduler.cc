@@ -49,14 +49,17 @@ bool Scheduler::NextBatch(Batch* batch) {
   Retire();
   Admit();
   for (const auto& sequence : running_) {
-    if (!sequence->in_prefill()) Append(sequence.get(), 1, batch);
+    if (!sequence->in_prefill() && sequence->Allowed(logit_rows_) > 0) {
+      Append(sequence.get(), 1, batch);
+    }
   }
   for (const auto& sequence : running_) {
     const int64_t room = step_tokens_ - batch->size();
     if (room <= 0) break;
     if (!sequence->in_prefill()) continue;
     const auto pending = static_cast<int64_t>(sequence->Pending().size());
-    Append(sequence.get(), std::min(room, pending), batch);
+    const int64_t count = std::min({room, pending, sequence->Allowed(logit_rows_)});
+    if (count > 0) Append(sequence.get(), count, batch);
   }
   return batch->size() > 0;
 }

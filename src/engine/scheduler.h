@@ -18,15 +18,17 @@ namespace sluice {
 
 class Scheduler {
  public:
-  // `parallel`: sequences that run at a time; `step_tokens` >= parallel.
-  Scheduler(KvCache* kv, int64_t parallel, int64_t step_tokens)
-      : kv_(*kv), parallel_(parallel), step_tokens_(step_tokens) {}
+  // `parallel`: sequences that run at a time; `step_tokens` >= parallel; `logit_rows`: sets of logits
+  // that may wait for a sequence's reader.
+  Scheduler(KvCache* kv, int64_t parallel, int64_t step_tokens, int64_t logit_rows)
+      : kv_(*kv), parallel_(parallel), step_tokens_(step_tokens), logit_rows_(logit_rows) {}
 
   void Add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+  size_t waiting() const { return waiting_.size(); }
   bool idle() const { return waiting_.empty() && running_.empty(); }
 
   // Drops sequences that are finished or cancelled, lets waiting ones in, and fills *batch. False if
-  // there is nothing to do. The batch points into sequences: valid until the next call.
+  // there is nothing to do, or nothing before a reader takes logits. The batch points into sequences: valid until the next call.
   bool NextBatch(Batch* batch);
 
   // What each sequence put into the batch, in the batch's order.
@@ -53,6 +55,7 @@ class Scheduler {
   KvCache& kv_;
   const int64_t parallel_;
   const int64_t step_tokens_;
+  const int64_t logit_rows_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in the order of admission
   std::vector<Share> shares_;

@@ -5,7 +5,8 @@
 namespace sluice {
 
 Sequence::Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Channel> channel,
-                   const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted)
+                   const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted,
+                   SamplingScratch* scratch)
     : id_(id),
       request_(std::move(request)),
       channel_(std::move(channel)),
@@ -14,7 +15,7 @@ Sequence::Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Cha
       submitted_(submitted),
       tokens_(channel_->prompt_ids),
       prompt_tokens_(static_cast<int64_t>(tokens_.size())),
-      sampler_(request_.sampling),
+      sampler_(request_.sampling, scratch),
       text_(tokenizer, request_.stop) {}
 
 void Sequence::Advance(int64_t count, double seconds) {

@@ -21,8 +21,10 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 class Sequence {
  public:
   // `limit`: tokens that the sequence may have in all, prompt included. `tokenizer` may be null.
+  // `tokenizer` and `scratch` outlive the sequence.
   Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Channel> channel,
-           const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted);
+           const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted,
+           SamplingScratch* scratch);
 
   int64_t id() const { return id_; }
   int64_t limit() const { return limit_; }
@@ -39,6 +41,10 @@ class Sequence {
   int64_t computed() const { return computed_; }
   // The next `count` pending tokens went through a step that took `seconds`.
   void Advance(int64_t count, double seconds);
+  // Tokens that may be computed now without more than `rows` sets of logits waiting for a reader.
+  int64_t Allowed(int64_t rows) const {
+    return request_.logits == LogitsWanted::kNone ? INT64_MAX : rows - channel_->queued_logits();
+  }
   // Whether logits are of use after the pending token at `position`.
   bool WantsLogits(int64_t position) const {
     return position >= prompt_tokens_ - 1 || request_.logits == LogitsWanted::kAll;

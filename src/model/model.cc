@@ -23,7 +23,7 @@ std::string Fill(std::string_view pattern, int64_t number) {
 class TensorFinder {
  public:
   TensorFinder(const Checkpoint& checkpoint, const TensorNames& names, const ModelSpec& spec)
-      : tensors_(checkpoint.tensors), names_(names), spec_(spec) {}
+      : kind_(checkpoint.kind), tensors_(checkpoint.tensors), names_(names), spec_(spec) {}
 
   // A tensor that nobody asked for would silently be left out of the computation: biases, scaling
   // factors, further layers. Better no answer than a wrong one.
@@ -44,7 +44,9 @@ class TensorFinder {
     SLUICE_TRY_ASSIGN(dense.embedding,
                       Matrix(std::string(names_.embedding), spec_.vocab, spec_.hidden));
     SLUICE_TRY_ASSIGN(dense.output_norm, Matrix(std::string(names_.output_norm), 1, spec_.hidden));
-    if (!spec_.tied_embeddings && tensors_.Has(names_.output)) {
+    // A GGUF file without an output matrix means a tied one; config.json says so itself.
+    const bool may_be_absent = kind_ == CheckpointKind::kGguf;
+    if (!spec_.tied_embeddings && (tensors_.Has(names_.output) || !may_be_absent)) {
       SLUICE_TRY_ASSIGN(dense.output, Matrix(std::string(names_.output), spec_.vocab, spec_.hidden));
     }
     for (int64_t l = 0; l < spec_.layers; ++l) {
@@ -114,11 +116,14 @@ class TensorFinder {
     return Matrix(prefix + Fill(single, expert), rows, cols);
   }
 
+  const CheckpointKind kind_;
   const TensorTable& tensors_;
   const TensorNames& names_;
   const ModelSpec& spec_;
   std::set<std::string, std::less<>> used_;
 };
+
+constexpr int64_t kMaxVocab = int64_t{1} << 24;
 
 // GGUF says the vocabulary's size in the shape of the embedding.
 Result<int64_t> VocabRows(const Checkpoint& checkpoint, std::string_view embedding) {
@@ -127,7 +132,11 @@ Result<int64_t> VocabRows(const Checkpoint& checkpoint, std::string_view embeddi
     return CorruptError(fmt::format("{}: no tensor '{}' of two dimensions: a vocabulary without a "
                                     "model?", checkpoint.path, embedding));
   }
-  return found->second.shape[0];
+  const int64_t rows = found->second.shape[0];
+  if (rows > kMaxVocab) {
+    return CorruptError(fmt::format("{}: a vocabulary of {} tokens", checkpoint.path, rows));
+  }
+  return rows;
 }
 
 // Benchmark files say "none" or "no_vocab".
@@ -152,23 +161,32 @@ uint64_t ExpertCatalog::largest_bytes() const {
   return largest;
 }
 
-std::vector<const TensorExtent*> DenseTensors::All() const {
-  std::vector<const TensorExtent*> all = {&embedding, &output_norm};
-  if (output) all.push_back(&*output);
+std::vector<const TensorExtent*> DenseTensors::Matrices() const {
+  std::vector<const TensorExtent*> matrices = {&embedding};
+  if (output) matrices.push_back(&*output);
   for (const LayerTensors& layer : layers) {
-    for (const TensorExtent* extent : {&layer.attention_norm, &layer.q, &layer.k, &layer.v, &layer.o,
-                                       &layer.ffn_norm, &layer.router}) {
-      all.push_back(extent);
+    for (const TensorExtent* extent : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.router}) {
+      matrices.push_back(extent);
     }
-    if (layer.q_norm) all.push_back(&*layer.q_norm);
-    if (layer.k_norm) all.push_back(&*layer.k_norm);
   }
-  return all;
+  return matrices;
+}
+
+std::vector<const TensorExtent*> DenseTensors::Vectors() const {
+  std::vector<const TensorExtent*> vectors = {&output_norm};
+  for (const LayerTensors& layer : layers) {
+    vectors.push_back(&layer.attention_norm);
+    vectors.push_back(&layer.ffn_norm);
+    if (layer.q_norm) vectors.push_back(&*layer.q_norm);
+    if (layer.k_norm) vectors.push_back(&*layer.k_norm);
+  }
+  return vectors;
 }
 
 uint64_t DenseTensors::total_bytes() const {
   uint64_t total = 0;
-  for (const TensorExtent* extent : All()) total += extent->bytes;
+  for (const TensorExtent* extent : Matrices()) total += extent->bytes;
+  for (const TensorExtent* extent : Vectors()) total += extent->bytes;
   return total;
 }
 

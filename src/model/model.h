@@ -57,8 +57,9 @@ struct DenseTensors {
   std::optional<TensorExtent> output;  // nullopt: tied to the embedding
   std::vector<LayerTensors> layers;
 
-  // Every extent, for sums and loops.
-  std::vector<const TensorExtent*> All() const;
+  // By role, whatever their shapes: a matrix may have one row too.
+  std::vector<const TensorExtent*> Matrices() const;
+  std::vector<const TensorExtent*> Vectors() const;
   uint64_t total_bytes() const;
 };
 

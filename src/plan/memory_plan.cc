@@ -27,7 +27,9 @@ uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequ
   const int64_t widest = std::max({spec.hidden, q, spec.moe.ff});
   const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + spec.moe.experts +
                             spec.moe.top_k * (spec.hidden + 4) + 2 * spec.attention.head_dim;
-  const int64_t logits = std::max(request.sequences, kLogitRows) * spec.vocab;
+  const int64_t logits = (std::max(request.sequences, kLogitRows) +
+                          request.sequences * QueuedLogitRows(spec.vocab)) *
+                         spec.vocab;
   // A sampler sorts (probability, token) pairs of one sequence.
   const int64_t sampling = spec.vocab * 16;
   return static_cast<uint64_t>(4 * (tokens * per_token + logits) + sampling +
@@ -39,6 +41,9 @@ uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequ
                                                     .heads_per_kv = spec.attention.heads /
                                                                     spec.attention.kv_heads}));
 }
+
+// In MiB, rounded up, and one more: what a process has before weights varies by some pages.
+uint64_t Advice(const MemoryPlan& plan) { return (plan.minimum_bytes() >> 20) + 2; }
 
 std::string Table(const MemoryPlan& plan) {
   std::string text;
@@ -86,9 +91,8 @@ Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
   if (plan.minimum_bytes() > plan.budget_bytes) {
     return ResourceExhaustedError(fmt::format(
         "a RAM budget of {} is too small for {}:\n{}"
-        "Raise --ram-budget to {} or more, or shorten the context (-c) to save KV cache.",
-        FormatByteSize(plan.budget_bytes), model.checkpoint.path, Table(plan),
-        FormatByteSize(plan.minimum_bytes())));
+        "Raise --ram-budget to {}MiB or more, or shorten the context (-c) to save KV cache.",
+        FormatByteSize(plan.budget_bytes), model.checkpoint.path, Table(plan), Advice(plan)));
   }
   const uint64_t left = plan.budget_bytes - plan.fixed_bytes();
   plan.slots = std::min(static_cast<int64_t>(left / plan.slot_bytes), plan.all_slots);

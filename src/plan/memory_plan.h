@@ -53,6 +53,13 @@ int64_t KvPageBytes(const ModelSpec& spec, KvFormat format);
 // Rows of logits that are computed together at most, beyond one per sequence.
 inline constexpr int64_t kLogitRows = 8;
 
+// Sets of logits that may wait for the reader of a sequence that asked for them.
+constexpr int64_t QueuedLogitRows(int64_t vocab) {
+  constexpr int64_t kBytes = 512 << 10;
+  const int64_t rows = kBytes / (vocab * 4);
+  return rows > kLogitRows ? rows : kLogitRows;
+}
+
 // Divides the budget. Prefill chunks shrink while activations would take more than an eighth of it,
 // and before the run is refused. Fails with kResourceExhausted and the whole table where not even
 // one slot is left.

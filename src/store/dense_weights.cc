@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace sluice {
 namespace {
 
@@ -21,26 +23,25 @@ int64_t WindowRows(const TensorExtent& extent) {
 
 uint64_t WindowBytesFor(const Model& model) {
   uint64_t largest = 0;
-  for (const TensorExtent* extent : model.dense.All()) {
+  for (const TensorExtent* extent : model.dense.Matrices()) {
     const int64_t rows = std::min(WindowRows(*extent), extent->rows);
     largest = std::max(largest,
                        static_cast<uint64_t>(rows * Spec(extent->format).row_bytes(extent->cols)));
   }
+  for (const TensorExtent* extent : model.dense.Vectors()) largest = std::max(largest, extent->bytes);
   return largest;
 }
 
 uint64_t MatrixBytes(const Model& model) {
   uint64_t total = 0;
-  for (const TensorExtent* extent : model.dense.All()) {
-    if (extent->rows > 1) total += Aligned(extent->bytes);
-  }
+  for (const TensorExtent* extent : model.dense.Matrices()) total += Aligned(extent->bytes);
   return total;
 }
 
 uint64_t VectorBytes(const Model& model) {
   uint64_t total = 0;
-  for (const TensorExtent* extent : model.dense.All()) {
-    if (extent->rows == 1) total += static_cast<uint64_t>(extent->cols) * sizeof(float);
+  for (const TensorExtent* extent : model.dense.Vectors()) {
+    total += static_cast<uint64_t>(extent->cols) * sizeof(float);
   }
   return total;
 }
@@ -49,12 +50,13 @@ uint64_t VectorBytes(const Model& model) {
 
 class DenseWeights::Loader {
  public:
-  Loader(const Model& model, const Device& device, const Progress& progress, std::byte* memory,
-         std::byte* window)
+  Loader(const Model& model, const Device& device, const Progress& progress,
+         const PageBuffer& memory, std::byte* window)
       : device_(device),
         progress_(progress),
         total_(model.dense.total_bytes()),
-        next_(memory),
+        next_(memory.data()),
+        end_(memory.data() + memory.size()),
         window_(window) {}
 
   Result<WeightView> Matrix(const TensorExtent& extent) {
@@ -62,6 +64,7 @@ class DenseWeights::Loader {
     const int64_t row_bytes = spec.row_bytes(extent.cols);
     const int64_t step = WindowRows(extent);
     std::byte* begin = next_;
+    SLUICE_CHECK(begin + extent.bytes <= end_);
     for (int64_t row = 0; row < extent.rows; row += step) {
       const int64_t rows = std::min(step, extent.rows - row);
       const auto bytes = static_cast<size_t>(rows * row_bytes);
@@ -95,6 +98,7 @@ class DenseWeights::Loader {
   const uint64_t total_;
   uint64_t done_ = 0;
   std::byte* next_;    // where the next matrix goes
+  std::byte* end_;
   std::byte* window_;  // raw rows
 };
 
@@ -108,7 +112,7 @@ Result<std::unique_ptr<DenseWeights>> DenseWeights::Load(const Model& model, con
   SLUICE_TRY_ASSIGN(weights->memory_, PageBuffer::Allocate(MatrixBytes(model), "dense weights"));
   SLUICE_TRY_ASSIGN(const PageBuffer window,
                     PageBuffer::Allocate(WindowBytesFor(model), "reading dense weights"));
-  Loader loader(model, device, progress, weights->memory_.data(), window.data());
+  Loader loader(model, device, progress, weights->memory_, window.data());
   const DenseTensors& dense = model.dense;
   SLUICE_TRY_ASSIGN(weights->embedding_, loader.Matrix(dense.embedding));
   weights->output_ = weights->embedding_;
