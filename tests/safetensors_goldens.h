@@ -1,13 +1,12 @@
-// Reads the golden files of tests/golden: safetensors with F32 and I32 tensors. Test-only, and apart
-// from the reader under test on purpose: a fault there must not hide itself.
+// Reads the golden files of tests/golden: safetensors with F32 and I32 tensors. Test-only, and
+// apart from the reader under test on purpose: a fault there must not hide itself.
 #pragma once
-
-#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

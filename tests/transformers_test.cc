@@ -1,18 +1,18 @@
 // Logits against Hugging Face Transformers: every architecture, kind of file and format.
 //
-// Checkpoints come from tests/golden/make_checkpoints.py (SLUICE_CHECKPOINTS), goldens are committed.
-// Files of floats are held to 1e-4 on the fastest device, all files on the device `exact`, which
-// multiplies with the numbers that the file holds. On the fastest device quantized files round
-// activations too; their difference is printed, as a table, with the agreement of greedy tokens.
+// Checkpoints come from tests/golden/make_checkpoints.py (SLUICE_CHECKPOINTS), goldens are
+// committed. Files of floats are held to 1e-4 on the fastest device, all files on the device
+// `exact`, which multiplies with the numbers that the file holds. On the fastest device quantized
+// files round activations too; their difference is printed, as a table, with the agreement of
+// greedy tokens.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -107,8 +107,9 @@ TEST(TransformersTest, LogitsAgree) {
   }
   std::ifstream in(kGoldenFolder + "manifest.json");
   const auto manifest = nlohmann::json::parse(in);
-  fmt::print("| model | kind | format | exact: difference | greedy | fastest: difference | greedy |\n"
-             "| --- | --- | --- | --- | --- | --- | --- |\n");
+  fmt::print(
+      "| model | kind | format | exact: difference | greedy | fastest: difference | greedy |\n"
+      "| --- | --- | --- | --- | --- | --- | --- |\n");
   for (const auto& entry : manifest) {
     const auto checkpoint = entry.at("checkpoint").get<std::string>();
     const auto golden = entry.at("golden").get<std::string>();

@@ -1,8 +1,8 @@
 // The door: open a model, submit requests, pull tokens.
 //
-//   SLUICE_TRY_ASSIGN(auto engine, sluice::Engine::Open({.model = "m.gguf", .ram_budget = "6GiB"}));
-//   SLUICE_TRY_ASSIGN(auto stream, engine->Submit({.prompt = "Hello", .max_tokens = 32}));
-//   while (true) {
+//   SLUICE_TRY_ASSIGN(auto engine, sluice::Engine::Open({.model = "m.gguf", .ram_budget =
+//   "6GiB"})); SLUICE_TRY_ASSIGN(auto stream, engine->Submit({.prompt = "Hello", .max_tokens =
+//   32})); while (true) {
 //     SLUICE_TRY_ASSIGN(auto event, stream.Next());
 //     if (!event) break;
 //     std::cout << event->text << std::flush;
@@ -36,10 +36,10 @@ struct Request {
   std::string prompt;               // text; control tokens in it are recognised
   std::vector<int32_t> prompt_ids;  // used instead of `prompt` when not empty
   SamplingParams sampling;
-  int64_t max_tokens = -1;          // -1: until the end of text or of the context; 0: none
-  std::vector<std::string> stop;    // ends the answer; not part of it
+  int64_t max_tokens = -1;        // -1: until the end of text or of the context; 0: none
+  std::vector<std::string> stop;  // ends the answer; not part of it
   bool ignore_eos = false;
-  int top_logprobs = 0;             // alternatives per token, at most 20
+  int top_logprobs = 0;  // alternatives per token, at most 20
   LogitsWanted logits = LogitsWanted::kNone;
 };
 
@@ -52,18 +52,18 @@ struct TokenLogprob {
 };
 
 struct Event {
-  int32_t token = -1;         // -1: an event without a token, which only finishes
-  bool of_prompt = false;     // with LogitsWanted::kAll: the logits after this prompt token
-  std::string text;           // whole characters; may be empty, or hold what was held back before
-  float logprob = 0;                       // with top_logprobs > 0: of `token`
-  std::vector<TokenLogprob> top_logprobs;  // likeliest first
-  std::vector<float> logits;               // [vocab], if wanted
+  int32_t token = -1;      // -1: an event without a token, which only finishes
+  bool of_prompt = false;  // with LogitsWanted::kAll: the logits after this prompt token
+  std::string text;        // whole characters; may be empty, or hold what was held back before
+  float logprob = 0;       // with top_logprobs > 0: of `token`
+  std::vector<TokenLogprob> top_logprobs;     // likeliest first
+  std::vector<float> logits;                  // [vocab], if wanted
   FinishReason finish = FinishReason::kNone;  // set on the last event
 };
 
 struct RequestStats {
   int64_t prompt_tokens = 0;
-  int64_t prefilled_tokens = 0;      // of the prompt, so far
+  int64_t prefilled_tokens = 0;  // of the prompt, so far
   int64_t generated_tokens = 0;
   double time_to_first_token_s = 0;  // from Submit
   double prefill_s = 0;              // steps until the first token was there
@@ -93,16 +93,16 @@ class TokenStream {
 };
 
 struct EngineStats {
-  std::string model;         // as opened
+  std::string model;  // as opened
   std::string architecture;
   std::string device;
   std::string policy;
-  std::string io;            // how experts are read
+  std::string io;  // how experts are read
   int threads = 0;
   int64_t context_tokens = 0;
   int64_t prefill_chunk = 0;
   int64_t accesses_per_token = 0;  // layers times experts per token
-  struct Memory {            // bytes
+  struct Memory {                  // bytes
     uint64_t budget = 0, peak_rss = 0, dense = 0, kv = 0, scratch = 0, slot_bytes = 0;
     int64_t slots = 0, all_slots = 0;
     uint64_t minimum = 0, everything = 0;
@@ -114,7 +114,7 @@ struct EngineStats {
     double stall_s = 0;           // computing waited for experts
   } experts;
   uint64_t steps = 0;
-  std::string trace_error;   // why tracing stopped early; "" if it did not
+  std::string trace_error;  // why tracing stopped early; "" if it did not
 };
 
 struct ChatMessage {

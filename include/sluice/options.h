@@ -18,10 +18,10 @@ struct EngineOptions {
   // For the whole process, as peak RSS: bytes ("6GiB"), a share of the machine ("50%"), or "auto":
   // what is free.
   std::string ram_budget = "auto";
-  int threads = 0;             // 0: one per core that this process may use
-  int64_t context_tokens = 0;  // of one sequence, prompt and answer; 0: the model's, at most 4096
-  int parallel = 1;            // sequences that are computed together
-  int64_t prefill_chunk = 512; // tokens of one step, at most
+  int threads = 0;               // 0: one per core that this process may use
+  int64_t context_tokens = 0;    // of one sequence, prompt and answer; 0: the model's, at most 4096
+  int parallel = 1;              // sequences that are computed together
+  int64_t prefill_chunk = 512;   // tokens of one step, at most
   std::string kv_cache = "f16";  // f32, f16, bf16 or q8_0
   std::string device = "auto";   // see DeviceNames()
   std::string policy = "lru";    // which expert to forget

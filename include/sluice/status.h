@@ -15,14 +15,14 @@ namespace sluice {
 
 enum class StatusCode {
   kOk,
-  kInvalidArgument,     // the caller's request makes no sense: fix the call
-  kNotFound,            // a file, tensor or key that should be there is not
-  kCorrupt,             // a file's content contradicts itself or its format
-  kUnsupported,         // well-formed, but nothing here knows how
-  kResourceExhausted,   // memory budget, queue, context length
-  kIo,                  // the operating system refused or failed
-  kCancelled,           // somebody asked to stop
-  kInternal,            // a bug in sluice
+  kInvalidArgument,    // the caller's request makes no sense: fix the call
+  kNotFound,           // a file, tensor or key that should be there is not
+  kCorrupt,            // a file's content contradicts itself or its format
+  kUnsupported,        // well-formed, but nothing here knows how
+  kResourceExhausted,  // memory budget, queue, context length
+  kIo,                 // the operating system refused or failed
+  kCancelled,          // somebody asked to stop
+  kInternal,           // a bug in sluice
 };
 
 // "invalid argument", "corrupt", ...
@@ -74,9 +74,9 @@ inline Status InternalError(std::string message) {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {         // NOLINT(google-explicit-constructor)
-    if (status_.ok()) std::abort();  // a Result without a value must say why
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
+    if (status_.ok()) std::abort();                     // a Result without a value must say why
   }
 
   bool ok() const { return value_.has_value(); }
@@ -108,17 +108,17 @@ class [[nodiscard]] Result {
 }  // namespace sluice
 
 // SLUICE_TRY(expr): returns from the enclosing function if the Status `expr` is a failure.
-#define SLUICE_TRY(expr)                                  \
-  do {                                                    \
+#define SLUICE_TRY(expr)                                                                    \
+  do {                                                                                      \
     if (::sluice::Status sluice_status = (expr); !sluice_status.ok()) return sluice_status; \
   } while (false)
 
 // SLUICE_TRY_ASSIGN(auto x, expr): the value of the Result `expr`, or returns its Status.
 #define SLUICE_TRY_ASSIGN(target, expr) \
   SLUICE_TRY_ASSIGN_(SLUICE_TRY_CONCAT_(sluice_result_, __LINE__), target, expr)
-#define SLUICE_TRY_ASSIGN_(result, target, expr)  \
-  auto result = (expr);                           \
-  if (!result.ok()) return result.status();       \
+#define SLUICE_TRY_ASSIGN_(result, target, expr) \
+  auto result = (expr);                          \
+  if (!result.ok()) return result.status();      \
   target = std::move(result).value()
 #define SLUICE_TRY_CONCAT_(a, b) SLUICE_TRY_CONCAT_INNER_(a, b)
 #define SLUICE_TRY_CONCAT_INNER_(a, b) a##b

@@ -59,8 +59,8 @@ Result<std::unique_ptr<File>> File::OpenRange(const std::string& path, uint64_t 
 
 Status File::ReadAt(uint64_t offset, std::span<std::byte> out) const {
   if (offset > bytes_ || out.size() > bytes_ - offset) {
-    return CorruptError(fmt::format("{}: wants bytes {}..{}, but the file ends at {}", name_, offset,
-                                    offset + out.size(), bytes_));
+    return CorruptError(fmt::format("{}: wants bytes {}..{}, but the file ends at {}", name_,
+                                    offset, offset + out.size(), bytes_));
   }
   size_t done = 0;
   while (done < out.size()) {
@@ -68,7 +68,8 @@ Status File::ReadAt(uint64_t offset, std::span<std::byte> out) const {
                             static_cast<off_t>(begin_ + offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      return IoError(fmt::format("{}: read at {} failed: {}", name_, offset + done, ErrorText(errno)));
+      return IoError(
+          fmt::format("{}: read at {} failed: {}", name_, offset + done, ErrorText(errno)));
     }
     if (n == 0) {
       return IoError(fmt::format("{}: the file was shortened while in use (ends at {})", name_,
@@ -81,8 +82,8 @@ Status File::ReadAt(uint64_t offset, std::span<std::byte> out) const {
 
 Result<std::string> File::ReadAll(uint64_t limit) const {
   if (bytes_ > limit) {
-    return CorruptError(
-        fmt::format("{}: {} bytes, more than the {} that such a file may have", name_, bytes_, limit));
+    return CorruptError(fmt::format("{}: {} bytes, more than the {} that such a file may have",
+                                    name_, bytes_, limit));
   }
   std::string text(bytes_, '\0');
   SLUICE_TRY(ReadAt(0, std::as_writable_bytes(std::span(text))));

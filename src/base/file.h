@@ -1,7 +1,7 @@
 // Files that hold weights: exact reads, and asynchronous aligned reads that bypass the page cache.
 //
-// Weights are read, never mapped: a file that is truncated or replaced while we run is then an error
-// and not a SIGBUS. A File may be a range of a larger file; the model that is embedded in the
+// Weights are read, never mapped: a file that is truncated or replaced while we run is then an
+// error and not a SIGBUS. A File may be a range of a larger file; the model that is embedded in the
 // executable is read that way.
 #pragma once
 
@@ -43,8 +43,8 @@ class File {
 
   std::string name_;
   int buffered_fd_;
-  int direct_fd_;        // -1 where the file system refuses O_DIRECT
-  uint64_t begin_;       // offset of byte 0 in the underlying file
+  int direct_fd_;   // -1 where the file system refuses O_DIRECT
+  uint64_t begin_;  // offset of byte 0 in the underlying file
   uint64_t bytes_;
 };
 
@@ -62,9 +62,9 @@ inline constexpr uint64_t kAlignedExtentSlack = 2 * kDirectAlignment;
 struct ReadRequest {
   const File* file = nullptr;  // outlives the completion
   uint64_t offset = 0;
-  uint64_t bytes = 0;          // > 0
-  std::byte* buffer = nullptr; // kDirectAlignment-aligned, Extent(file, offset, bytes).bytes long
-  uint64_t tag = 0;            // comes back in the completion
+  uint64_t bytes = 0;           // > 0
+  std::byte* buffer = nullptr;  // kDirectAlignment-aligned, Extent(file, offset, bytes).bytes long
+  uint64_t tag = 0;             // comes back in the completion
   Urgency urgency = Urgency::kDemand;
 };
 

@@ -17,8 +17,8 @@ namespace {
 class FileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = std::filesystem::temp_directory_path() /
-            ("sluice_file_test_" + std::to_string(getpid()));
+    path_ =
+        std::filesystem::temp_directory_path() / ("sluice_file_test_" + std::to_string(getpid()));
     std::mt19937 random(7);
     content_.resize(3'000'001);
     for (char& c : content_) c = static_cast<char>(random());
@@ -52,8 +52,7 @@ TEST_F(FileTest, ARangeIsAFileOfItsOwn) {
   EXPECT_FALSE(File::OpenRange(path_, 3'000'000, 2, "inner").ok());
 }
 
-class ReadQueueTest : public FileTest,
-                      public ::testing::WithParamInterface<ReadQueue::Backend> {
+class ReadQueueTest : public FileTest, public ::testing::WithParamInterface<ReadQueue::Backend> {
  protected:
   std::unique_ptr<ReadQueue> Queue(int depth) {
     auto queue = ReadQueue::Create(depth, GetParam());
@@ -95,8 +94,8 @@ TEST_P(ReadQueueTest, DeliversEveryReadWhateverItsAlignment) {
       ASSERT_TRUE(completions[k].status.ok()) << completions[k].status.message();
       const Read& read = reads[completions[k].tag];
       const uint64_t skip = ReadQueue::Extent(**file, read.offset, read.bytes).skip;
-      EXPECT_EQ(std::memcmp(read.buffer.data() + skip, content_.data() + 1 + read.offset, read.bytes),
-                0);
+      EXPECT_EQ(
+          std::memcmp(read.buffer.data() + skip, content_.data() + 1 + read.offset, read.bytes), 0);
       EXPECT_FALSE(seen[completions[k].tag]);
       seen[completions[k].tag] = true;
     }
@@ -135,7 +134,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, ReadQueueTest,
                          ::testing::Values(ReadQueue::Backend::kIoUring,
                                            ReadQueue::Backend::kThreads),
                          [](const auto& param) {
-                           return param.param == ReadQueue::Backend::kIoUring ? "IoUring" : "Threads";
+                           return param.param == ReadQueue::Backend::kIoUring ? "IoUring"
+                                                                              : "Threads";
                          });
 
 }  // namespace

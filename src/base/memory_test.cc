@@ -14,8 +14,8 @@ namespace {
 class MemoryStateTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::temp_directory_path() /
-            ("sluice_memory_test_" + std::to_string(getpid()));
+    root_ =
+        std::filesystem::temp_directory_path() / ("sluice_memory_test_" + std::to_string(getpid()));
     Write("/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 800 kB\n");
   }
   void TearDown() override { std::filesystem::remove_all(root_); }

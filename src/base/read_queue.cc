@@ -29,8 +29,8 @@ Status ReadError(const ReadRequest& request, int64_t result) {
   const std::string where = fmt::format("{}: read of {} bytes at {}", request.file->name(),
                                         request.bytes, request.offset);
   if (result < 0) {
-    return IoError(where + " failed: " +
-                   std::generic_category().message(static_cast<int>(-result)));
+    return IoError(where +
+                   " failed: " + std::generic_category().message(static_cast<int>(-result)));
   }
   return IoError(where + " met the end of the file: it was shortened while in use");
 }
@@ -73,7 +73,8 @@ class IoUringQueue final : public ReadQueue {
       return nullptr;
     }
     queue->initialised_ = true;
-    io_uring_probe* probe = io_uring_get_probe_ring(&queue->ring_);  // kernels before 5.6 lack reads
+    io_uring_probe* probe =
+        io_uring_get_probe_ring(&queue->ring_);  // kernels before 5.6 lack reads
     const bool reads = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_READ) != 0;
     io_uring_free_probe(probe);
     return reads ? std::move(queue) : nullptr;
@@ -111,8 +112,8 @@ class IoUringQueue final : public ReadQueue {
     while (true) {
       if (const size_t n = Poll(out); n > 0) return n;
       SLUICE_CHECK(in_flight_ > 0);
-      // Also submits what an earlier submit could not (the kernel was short of memory for a moment).
-      // After EINTR Poll finds nothing and we wait again.
+      // Also submits what an earlier submit could not (the kernel was short of memory for a
+      // moment). After EINTR Poll finds nothing and we wait again.
       io_uring_submit_and_wait(&ring_, 1);
     }
   }
@@ -133,12 +134,12 @@ class IoUringQueue final : public ReadQueue {
   void Enqueue(size_t index) {
     Slot& slot = slots_[index];
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    SLUICE_CHECK(sqe != nullptr);  // as many entries as slots
+    SLUICE_CHECK(sqe != nullptr);               // as many entries as slots
     constexpr uint64_t kMostAtOnce = 1U << 30;  // a length has 32 bits
-    io_uring_prep_read(sqe, slot.target.fd, slot.request.buffer + slot.done,
-                       static_cast<unsigned>(
-                           std::min(kMostAtOnce, slot.target.extent.bytes - slot.done)),
-                       slot.target.extent.begin + slot.done);
+    io_uring_prep_read(
+        sqe, slot.target.fd, slot.request.buffer + slot.done,
+        static_cast<unsigned>(std::min(kMostAtOnce, slot.target.extent.bytes - slot.done)),
+        slot.target.extent.begin + slot.done);
     io_uring_sqe_set_data64(sqe, index);
     ++in_flight_;
   }
@@ -245,9 +246,12 @@ class ThreadReadQueue final : public ReadQueue {
                               static_cast<off_t>(target.extent.begin + done));
       const int64_t result = n < 0 ? -static_cast<int64_t>(errno) : n;
       switch (Advance(result, target.needed, &done)) {
-        case Progress::kComplete: return {};
-        case Progress::kFailed: return ReadError(request, result);
-        case Progress::kAgain: break;
+        case Progress::kComplete:
+          return {};
+        case Progress::kFailed:
+          return ReadError(request, result);
+        case Progress::kAgain:
+          break;
       }
     }
   }

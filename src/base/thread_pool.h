@@ -30,7 +30,9 @@ class ThreadPool {
       for (int64_t i = 0; i < items; ++i) body(i);
       return;
     }
-    Run(items, [](const void* context, int64_t item) { (*static_cast<const Body*>(context))(item); },
+    Run(
+        items,
+        [](const void* context, int64_t item) { (*static_cast<const Body*>(context))(item); },
         &body);
   }
 

@@ -15,8 +15,8 @@ Result<std::unique_ptr<ExpertCache>> ExpertCache::Create(CacheShape shape, int64
   SLUICE_CHECK(slots >= 1 && shape.size() >= 1);
   std::unique_ptr<EvictionPolicy> eviction = NewEvictionPolicy(policy, shape);
   if (eviction == nullptr) {
-    return InvalidArgumentError(fmt::format("there is no eviction policy '{}'; there are: {}", policy,
-                                            fmt::join(EvictionPolicyNames(), ", ")));
+    return InvalidArgumentError(fmt::format("there is no eviction policy '{}'; there are: {}",
+                                            policy, fmt::join(EvictionPolicyNames(), ", ")));
   }
   slots = std::min<int64_t>(slots, static_cast<int64_t>(shape.size()));
   return std::unique_ptr<ExpertCache>(new ExpertCache(shape, slots, std::move(eviction)));

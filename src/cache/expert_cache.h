@@ -1,12 +1,13 @@
-// Which experts hold the slots of a tier: every decision of a layer's call, made before a byte moves.
+// Which experts hold the slots of a tier: every decision of a layer's call, made before a byte
+// moves.
 //
 // Begin() looks at what the router chose and answers with a Dispatch: for each expert its slot, and
 // for each miss whom it displaces. The decision sees what has been decided before, not what has
 // arrived from the disk since: the same routing gives the same dispatches, in the engine and in a
 // replay.
 //
-// Slots belong to domains. With at least kMinSlotsPerLayer slots per layer each layer is a domain of
-// its own, the slots divided evenly; with fewer, all layers share one domain.
+// Slots belong to domains. With at least kMinSlotsPerLayer slots per layer each layer is a domain
+// of its own, the slots divided evenly; with fewer, all layers share one domain.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,9 @@ struct Demand {
 
 // One expert of a dispatch.
 struct Placed {
-  int32_t demand = 0;      // index into the call's demands
+  int32_t demand = 0;  // index into the call's demands
   int32_t slot = 0;
-  bool hit = false;        // resident when the call began
+  bool hit = false;  // resident when the call began
   // Index in the dispatch of the entry that must have been computed before this one may be read
   // into their common slot; -1: the slot is free at once. Only calls with more experts than slots
   // have such entries.
@@ -41,7 +42,7 @@ struct Placed {
 using Dispatch = std::vector<Placed>;
 
 struct CacheStats {
-  uint64_t accesses = 0;   // a token choosing an expert
+  uint64_t accesses = 0;  // a token choosing an expert
   uint64_t hits = 0;
   uint64_t misses = 0;     // accesses that were no hits
   uint64_t loads = 0;      // experts brought in
@@ -69,12 +70,14 @@ class ExpertCache {
 
  private:
   struct Domain {
-    std::vector<int32_t> free;         // slots without content, next one last
-    std::vector<ExpertId> residents;   // unordered
+    std::vector<int32_t> free;        // slots without content, next one last
+    std::vector<ExpertId> residents;  // unordered
   };
 
   ExpertCache(CacheShape shape, int64_t slots, std::unique_ptr<EvictionPolicy> policy);
-  Domain& DomainOf(int32_t layer) { return domains_[domains_.size() == 1 ? 0 : static_cast<size_t>(layer)]; }
+  Domain& DomainOf(int32_t layer) {
+    return domains_[domains_.size() == 1 ? 0 : static_cast<size_t>(layer)];
+  }
   Placed Insert(int32_t layer, int32_t demand, ExpertId id);
   void Remove(Domain* domain, ExpertId id);
 
@@ -82,14 +85,14 @@ class ExpertCache {
   const int64_t slots_;
   std::unique_ptr<EvictionPolicy> policy_;
   std::vector<Domain> domains_;
-  std::vector<int32_t> slot_of_;        // by expert; -1: not resident
-  std::vector<uint64_t> in_call_;       // by expert: the last call that wants it
+  std::vector<int32_t> slot_of_;   // by expert; -1: not resident
+  std::vector<uint64_t> in_call_;  // by expert: the last call that wants it
   uint64_t call_ = 0;
   uint64_t tick_ = 0;
-  size_t next_own_victim_ = 0;          // entry of this call that gives its slot next
+  size_t next_own_victim_ = 0;  // entry of this call that gives its slot next
   Dispatch dispatch_;
   std::vector<ExpertId> candidates_;
-  std::vector<ExpertId> wanted_;        // by demand of the call under way
+  std::vector<ExpertId> wanted_;  // by demand of the call under way
   CacheStats stats_;
 };
 

@@ -32,7 +32,8 @@ TEST(ExpertCacheTest, AgreesWithATextbookLru) {
   for (int step = 0; step < 3000; ++step) {
     const int layer = step % kLayers;
     std::set<int32_t> chosen;
-    while (chosen.size() < 4) chosen.insert(static_cast<int32_t>(random() % kExperts * (random() % 2)));
+    while (chosen.size() < 4)
+      chosen.insert(static_cast<int32_t>(random() % kExperts * (random() % 2)));
     const std::vector<int32_t> experts(chosen.begin(), chosen.end());
     auto& list = lists[static_cast<size_t>(layer)];
     for (const int32_t e : experts) {

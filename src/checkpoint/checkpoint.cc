@@ -3,9 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -31,17 +30,19 @@ std::string ShardPath(const std::string& path, int64_t index, int64_t count) {
 }
 
 Status OpenOtherShards(const std::string& path, Checkpoint* checkpoint) {
-  SLUICE_TRY_ASSIGN(const int64_t count, checkpoint->metadata.IntOr("split.count", 0, kMaxShards, 0));
+  SLUICE_TRY_ASSIGN(const int64_t count,
+                    checkpoint->metadata.IntOr("split.count", 0, kMaxShards, 0));
   if (count <= 1) return {};
   SLUICE_TRY_ASSIGN(const int64_t number, checkpoint->metadata.IntOr("split.no", 0, kMaxShards, 0));
   if (number != 0 || ShardPath(path, 0, count).empty()) {
     return InvalidArgumentError(fmt::format(
-        "{}: one of {} parts of a model; open the first one, which ends in -00001-of-{:05}.gguf", path,
-        count, count));
+        "{}: one of {} parts of a model; open the first one, which ends in -00001-of-{:05}.gguf",
+        path, count, count));
   }
   for (int64_t i = 1; i < count; ++i) {
     SLUICE_TRY_ASSIGN(auto file, File::Open(ShardPath(path, i, count)));
-    SLUICE_TRY(ReadGguf(checkpoint->tensors.AddFile(std::move(file)), nullptr, &checkpoint->tensors));
+    SLUICE_TRY(
+        ReadGguf(checkpoint->tensors.AddFile(std::move(file)), nullptr, &checkpoint->tensors));
   }
   return {};
 }

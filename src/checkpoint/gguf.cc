@@ -23,7 +23,19 @@ constexpr uint64_t kMaxArrayElements = 1U << 24;
 constexpr uint32_t kMaxDimensions = 4;
 
 enum class ValueType : uint32_t {
-  kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32,
+  kBool,
+  kString,
+  kArray,
+  kU64,
+  kI64,
+  kF64
 };
 
 // Reads a file front to back through a small window.
@@ -120,18 +132,30 @@ Result<MetadataValue> ReadArray(Cursor* in) {
   }
   switch (static_cast<ValueType>(type)) {
     case ValueType::kU8:
-    case ValueType::kBool: return AsValue(ReadNumbers<uint8_t, int64_t>(in, count));
-    case ValueType::kI8: return AsValue(ReadNumbers<int8_t, int64_t>(in, count));
-    case ValueType::kU16: return AsValue(ReadNumbers<uint16_t, int64_t>(in, count));
-    case ValueType::kI16: return AsValue(ReadNumbers<int16_t, int64_t>(in, count));
-    case ValueType::kU32: return AsValue(ReadNumbers<uint32_t, int64_t>(in, count));
-    case ValueType::kI32: return AsValue(ReadNumbers<int32_t, int64_t>(in, count));
-    case ValueType::kU64: return AsValue(ReadNumbers<uint64_t, int64_t>(in, count));
-    case ValueType::kI64: return AsValue(ReadNumbers<int64_t, int64_t>(in, count));
-    case ValueType::kF32: return AsValue(ReadNumbers<float, double>(in, count));
-    case ValueType::kF64: return AsValue(ReadNumbers<double, double>(in, count));
-    case ValueType::kString: return AsValue(ReadStrings(in, count));
-    case ValueType::kArray: return in->Error("an array of arrays is not supported");
+    case ValueType::kBool:
+      return AsValue(ReadNumbers<uint8_t, int64_t>(in, count));
+    case ValueType::kI8:
+      return AsValue(ReadNumbers<int8_t, int64_t>(in, count));
+    case ValueType::kU16:
+      return AsValue(ReadNumbers<uint16_t, int64_t>(in, count));
+    case ValueType::kI16:
+      return AsValue(ReadNumbers<int16_t, int64_t>(in, count));
+    case ValueType::kU32:
+      return AsValue(ReadNumbers<uint32_t, int64_t>(in, count));
+    case ValueType::kI32:
+      return AsValue(ReadNumbers<int32_t, int64_t>(in, count));
+    case ValueType::kU64:
+      return AsValue(ReadNumbers<uint64_t, int64_t>(in, count));
+    case ValueType::kI64:
+      return AsValue(ReadNumbers<int64_t, int64_t>(in, count));
+    case ValueType::kF32:
+      return AsValue(ReadNumbers<float, double>(in, count));
+    case ValueType::kF64:
+      return AsValue(ReadNumbers<double, double>(in, count));
+    case ValueType::kString:
+      return AsValue(ReadStrings(in, count));
+    case ValueType::kArray:
+      return in->Error("an array of arrays is not supported");
   }
   return in->Error(fmt::format("array element type {} does not exist", type));
 }
@@ -145,17 +169,28 @@ Result<MetadataValue> ReadScalar(Cursor* in) {
 Result<MetadataValue> ReadValue(Cursor* in) {
   SLUICE_TRY_ASSIGN(const uint32_t type, in->Scalar<uint32_t>());
   switch (static_cast<ValueType>(type)) {
-    case ValueType::kU8: return ReadScalar<uint8_t, uint64_t>(in);
-    case ValueType::kI8: return ReadScalar<int8_t, int64_t>(in);
-    case ValueType::kU16: return ReadScalar<uint16_t, uint64_t>(in);
-    case ValueType::kI16: return ReadScalar<int16_t, int64_t>(in);
-    case ValueType::kU32: return ReadScalar<uint32_t, uint64_t>(in);
-    case ValueType::kI32: return ReadScalar<int32_t, int64_t>(in);
-    case ValueType::kU64: return ReadScalar<uint64_t, uint64_t>(in);
-    case ValueType::kI64: return ReadScalar<int64_t, int64_t>(in);
-    case ValueType::kF32: return ReadScalar<float, double>(in);
-    case ValueType::kF64: return ReadScalar<double, double>(in);
-    case ValueType::kArray: return ReadArray(in);
+    case ValueType::kU8:
+      return ReadScalar<uint8_t, uint64_t>(in);
+    case ValueType::kI8:
+      return ReadScalar<int8_t, int64_t>(in);
+    case ValueType::kU16:
+      return ReadScalar<uint16_t, uint64_t>(in);
+    case ValueType::kI16:
+      return ReadScalar<int16_t, int64_t>(in);
+    case ValueType::kU32:
+      return ReadScalar<uint32_t, uint64_t>(in);
+    case ValueType::kI32:
+      return ReadScalar<int32_t, int64_t>(in);
+    case ValueType::kU64:
+      return ReadScalar<uint64_t, uint64_t>(in);
+    case ValueType::kI64:
+      return ReadScalar<int64_t, int64_t>(in);
+    case ValueType::kF32:
+      return ReadScalar<float, double>(in);
+    case ValueType::kF64:
+      return ReadScalar<double, double>(in);
+    case ValueType::kArray:
+      return ReadArray(in);
     case ValueType::kBool: {
       SLUICE_TRY_ASSIGN(const uint8_t value, in->Scalar<uint8_t>());
       if (value > 1) return in->Error(fmt::format("a boolean has the value {}", value));
@@ -185,14 +220,16 @@ Result<TensorHeader> ReadTensorHeader(Cursor* in) {
   }
   for (uint32_t i = 0; i < dimensions; ++i) {
     SLUICE_TRY_ASSIGN(const uint64_t size, in->Scalar<uint64_t>());
-    header.shape.push_back(size > static_cast<uint64_t>(INT64_MAX) ? 0 : static_cast<int64_t>(size));
+    header.shape.push_back(size > static_cast<uint64_t>(INT64_MAX) ? 0
+                                                                   : static_cast<int64_t>(size));
   }
   std::ranges::reverse(header.shape);  // the file has the contiguous dimension first
   SLUICE_TRY_ASSIGN(const uint32_t type, in->Scalar<uint32_t>());
   const std::optional<Format> format = FormatOfGgufType(type);
   if (!format) {
-    return UnsupportedError(fmt::format("{}: tensor '{}' has format {} ({}), which is not supported",
-                                        in->file()->name(), header.name, GgufTypeName(type), type));
+    return UnsupportedError(
+        fmt::format("{}: tensor '{}' has format {} ({}), which is not supported",
+                    in->file()->name(), header.name, GgufTypeName(type), type));
   }
   header.format = *format;
   SLUICE_TRY_ASSIGN(header.offset, in->Scalar<uint64_t>());
@@ -215,8 +252,8 @@ Status CheckOverlap(const File* file, std::vector<std::pair<uint64_t, uint64_t>>
   std::ranges::sort(ranges);
   for (size_t i = 1; i < ranges.size(); ++i) {
     if (ranges[i].first < ranges[i - 1].second) {
-      return CorruptError(fmt::format("{}: two tensors share the bytes at {}", file->name(),
-                                      ranges[i].first));
+      return CorruptError(
+          fmt::format("{}: two tensors share the bytes at {}", file->name(), ranges[i].first));
     }
   }
   return {};

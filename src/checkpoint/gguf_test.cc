@@ -65,7 +65,8 @@ class GgufTest : public ::testing::Test {
   void ExpectError(const GgufBuilder& file, const std::string& words) {
     const auto result = Open(file.bytes());
     ASSERT_FALSE(result.ok()) << words;
-    EXPECT_NE(result.status().message().find(words), std::string::npos) << result.status().message();
+    EXPECT_NE(result.status().message().find(words), std::string::npos)
+        << result.status().message();
     EXPECT_NE(result.status().message().find(path_.string()), std::string::npos);
   }
 
@@ -76,7 +77,8 @@ class GgufTest : public ::testing::Test {
     file.String("general.architecture").Raw<uint32_t>(8).String("test");
     file.String("a.count").Raw<uint32_t>(4).Raw<uint32_t>(7);
     file.String("a.flag").Raw<uint32_t>(7).Raw<uint8_t>(1);
-    file.String("a.names").Raw<uint32_t>(9).Raw<uint32_t>(8).Raw<uint64_t>(2).String("x").String("yy");
+    file.String("a.names").Raw<uint32_t>(9).Raw<uint32_t>(8).Raw<uint64_t>(2).String("x").String(
+        "yy");
     file.String("a.numbers").Raw<uint32_t>(9).Raw<uint32_t>(6).Raw<uint64_t>(2);
     file.Raw<float>(0.5F).Raw<float>(2.0F);
     file.Tensor("w", {64, 3}, 8, 0).Tensor("v", {5}, 0, 224);
@@ -117,10 +119,19 @@ TEST_F(GgufTest, WhatCannotBeIsNamed) {
   ExpectError(GgufBuilder().Header(0, 1).Raw<uint64_t>(uint64_t{1} << 62), "too long");
   ExpectError(GgufBuilder().Header(0, 1).String("k").Raw<uint32_t>(99), "99");
   ExpectError(GgufBuilder().Header(0, 1).String("k").Raw<uint32_t>(7).Raw<uint8_t>(2), "boolean");
-  ExpectError(GgufBuilder().Header(0, 1).String("k").Raw<uint32_t>(9).Raw<uint32_t>(10)
-                  .Raw<uint64_t>(1 << 20), "past the end");
-  ExpectError(GgufBuilder().Header(0, 2).String("k").Raw<uint32_t>(7).Raw<uint8_t>(1).String("k")
-                  .Raw<uint32_t>(7).Raw<uint8_t>(1), "twice");
+  ExpectError(
+      GgufBuilder().Header(0, 1).String("k").Raw<uint32_t>(9).Raw<uint32_t>(10).Raw<uint64_t>(
+          1 << 20),
+      "past the end");
+  ExpectError(GgufBuilder()
+                  .Header(0, 2)
+                  .String("k")
+                  .Raw<uint32_t>(7)
+                  .Raw<uint8_t>(1)
+                  .String("k")
+                  .Raw<uint32_t>(7)
+                  .Raw<uint8_t>(1),
+              "twice");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {32}, 20, 0).Pad(), "IQ4_NL");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {33}, 8, 0).Pad().Zeros(64), "blocks");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {}, 0, 0).Pad().Zeros(64), "dimensions");
@@ -131,10 +142,12 @@ TEST_F(GgufTest, WhatCannotBeIsNamed) {
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {4}, 0, 7).Pad().Zeros(64), "offset");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {4}, 0, UINT64_MAX - 31).Pad().Zeros(64),
               "offset");
-  ExpectError(GgufBuilder().Header(2, 0).Tensor("t", {4}, 0, 0).Tensor("t", {4}, 0, 32).Pad()
-                  .Zeros(64), "twice");
-  ExpectError(GgufBuilder().Header(2, 0).Tensor("t", {16}, 0, 0).Tensor("u", {4}, 0, 32).Pad()
-                  .Zeros(64), "share");
+  ExpectError(
+      GgufBuilder().Header(2, 0).Tensor("t", {4}, 0, 0).Tensor("t", {4}, 0, 32).Pad().Zeros(64),
+      "twice");
+  ExpectError(
+      GgufBuilder().Header(2, 0).Tensor("t", {16}, 0, 0).Tensor("u", {4}, 0, 32).Pad().Zeros(64),
+      "share");
 }
 
 TEST_F(GgufTest, NoSmallDamageIsMoreThanAnError) {

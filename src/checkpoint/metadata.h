@@ -16,11 +16,13 @@
 
 namespace sluice {
 
-using MetadataValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<int64_t>,
-                                   std::vector<double>, std::vector<std::string>>;
+using MetadataValue =
+    std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<int64_t>,
+                 std::vector<double>, std::vector<std::string>>;
 
 // Getters fail with kNotFound where a key is missing and kCorrupt where its value has another type
-// or does not fit; the message names file and key. *Or getters take a default for missing keys only.
+// or does not fit; the message names file and key. *Or getters take a default for missing keys
+// only.
 class Metadata {
  public:
   explicit Metadata(std::string source) : source_(std::move(source)) {}

@@ -4,9 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <utility>
@@ -39,9 +38,12 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
   bool number_unsigned(number_unsigned_t value) override {
     if (depth_ != 2 || !in_array_ || in_metadata_) return Unexpected("a number");
-    if (field_ == "shape") entries_.back().shape.push_back(value);
-    else if (field_ == "data_offsets") entries_.back().offsets.push_back(value);
-    else return Unexpected("a number");
+    if (field_ == "shape")
+      entries_.back().shape.push_back(value);
+    else if (field_ == "data_offsets")
+      entries_.back().offsets.push_back(value);
+    else
+      return Unexpected("a number");
     constexpr size_t kMaxRank = 8;
     if (entries_.back().shape.size() > kMaxRank || entries_.back().offsets.size() > 2) {
       return Fail("'" + entries_.back().name + "' has too many numbers in '" + field_ + "'");
@@ -115,10 +117,10 @@ struct DataType {
   std::optional<Format> format;
 };
 constexpr DataType kDataTypes[] = {
-    {"F32", 4, Format::kF32}, {"F16", 2, Format::kF16},  {"BF16", 2, Format::kBF16},
-    {"F64", 8, std::nullopt}, {"I64", 8, std::nullopt},  {"I32", 4, std::nullopt},
-    {"I16", 2, std::nullopt}, {"I8", 1, std::nullopt},   {"U64", 8, std::nullopt},
-    {"U32", 4, std::nullopt}, {"U16", 2, std::nullopt},  {"U8", 1, std::nullopt},
+    {"F32", 4, Format::kF32},  {"F16", 2, Format::kF16},     {"BF16", 2, Format::kBF16},
+    {"F64", 8, std::nullopt},  {"I64", 8, std::nullopt},     {"I32", 4, std::nullopt},
+    {"I16", 2, std::nullopt},  {"I8", 1, std::nullopt},      {"U64", 8, std::nullopt},
+    {"U32", 4, std::nullopt},  {"U16", 2, std::nullopt},     {"U8", 1, std::nullopt},
     {"BOOL", 1, std::nullopt}, {"F8_E4M3", 1, std::nullopt}, {"F8_E5M2", 1, std::nullopt}};
 
 // Checks one entry's arithmetic; returns the byte range in the data part.
@@ -126,8 +128,8 @@ Result<std::pair<uint64_t, uint64_t>> CheckEntry(const Entry& entry, uint64_t da
                                                  std::optional<Format>* format) {
   const auto* type = std::ranges::find(kDataTypes, entry.dtype, &DataType::name);
   if (type == std::end(kDataTypes)) {
-    return UnsupportedError(fmt::format("tensor '{}' has dtype '{}', which is not supported",
-                                        entry.name, entry.dtype));
+    return UnsupportedError(
+        fmt::format("tensor '{}' has dtype '{}', which is not supported", entry.name, entry.dtype));
   }
   if (entry.offsets.size() != 2) {
     return CorruptError(fmt::format("tensor '{}' has no data_offsets", entry.name));
@@ -143,7 +145,8 @@ Result<std::pair<uint64_t, uint64_t>> CheckEntry(const Entry& entry, uint64_t da
   if (begin > end || end > data_bytes || end - begin != bytes) {
     return CorruptError(fmt::format(
         "tensor '{}' claims bytes {}..{} of {} for {} bytes of numbers: the download may be "
-        "incomplete", entry.name, begin, end, data_bytes, bytes));
+        "incomplete",
+        entry.name, begin, end, data_bytes, bytes));
   }
   *format = type->format;
   return std::pair(begin, end);
@@ -155,8 +158,9 @@ Status ReadSafetensors(const File* file, TensorTable* tensors) {
   uint64_t header_bytes = 0;
   SLUICE_TRY(file->ReadAt(0, std::as_writable_bytes(std::span(&header_bytes, 1))));
   if (header_bytes > kMaxHeaderBytes || header_bytes > file->bytes() - sizeof(header_bytes)) {
-    return CorruptError(fmt::format("{}: a header of {} bytes is impossible: not a safetensors file?",
-                                    file->name(), header_bytes));
+    return CorruptError(
+        fmt::format("{}: a header of {} bytes is impossible: not a safetensors file?", file->name(),
+                    header_bytes));
   }
   std::string header(header_bytes, '\0');
   SLUICE_TRY(file->ReadAt(sizeof(header_bytes), std::as_writable_bytes(std::span(header))));
@@ -191,8 +195,8 @@ Status ReadSafetensors(const File* file, TensorTable* tensors) {
     covered = end;
   }
   if (covered != data_bytes) {
-    return CorruptError(fmt::format("{}: {} bytes after the last tensor", file->name(),
-                                    data_bytes - covered));
+    return CorruptError(
+        fmt::format("{}: {} bytes after the last tensor", file->name(), data_bytes - covered));
   }
   return {};
 }

@@ -1,12 +1,12 @@
 // Any bytes as a safetensors file.
-#include "checkpoint/safetensors.h"
-
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+
+#include "checkpoint/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const int fd = memfd_create("fuzz", 0);

@@ -70,7 +70,8 @@ TEST_F(SafetensorsTest, WhatCannotBeIsNamed) {
   ExpectError(R"({"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,16]}})", 16,
               "shape");
   ExpectError(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},)"
-              R"("a":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}})", 32, "twice");
+              R"("a":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}})",
+              32, "twice");
   ExpectError(R"({"a":{"dtype":{"x":1},"shape":[4],"data_offsets":[0,16]}})", 16, "nested");
 }
 

@@ -43,8 +43,8 @@ Status TensorTable::Insert(const std::string& name, TensorEntry entry) {
   entry.bytes = *bytes;
   if (entry.offset > entry.file->bytes() || entry.bytes > entry.file->bytes() - entry.offset) {
     return CorruptError(fmt::format(
-        "{}: bytes {}..{} lie outside the file, which has {}: the download may be incomplete", where,
-        entry.offset, entry.offset + entry.bytes, entry.file->bytes()));
+        "{}: bytes {}..{} lie outside the file, which has {}: the download may be incomplete",
+        where, entry.offset, entry.offset + entry.bytes, entry.file->bytes()));
   }
   if (!entries_.emplace(name, std::move(entry)).second) {
     return CorruptError(where + " appears twice");
@@ -66,10 +66,10 @@ Result<const TensorEntry*> TensorTable::Find(std::string_view name,
 
 Result<TensorExtent> TensorTable::Matrix(std::string_view name, int64_t rows, int64_t cols) const {
   const auto found = entries_.find(name);
-  const bool is_vector =
-      rows == 1 && found != entries_.end() && found->second.shape.size() == 1;
-  SLUICE_TRY_ASSIGN(const TensorEntry* entry, Find(name, is_vector ? std::vector<int64_t>{cols}
-                                                                   : std::vector<int64_t>{rows, cols}));
+  const bool is_vector = rows == 1 && found != entries_.end() && found->second.shape.size() == 1;
+  SLUICE_TRY_ASSIGN(
+      const TensorEntry* entry,
+      Find(name, is_vector ? std::vector<int64_t>{cols} : std::vector<int64_t>{rows, cols}));
   return TensorExtent{.file = entry->file,
                       .offset = entry->offset,
                       .bytes = entry->bytes,

@@ -39,8 +39,8 @@ class TensorTable {
   const File* AddFile(std::unique_ptr<File> file);
   const std::vector<std::unique_ptr<File>>& files() const { return files_; }
 
-  // Fails on a duplicate name, a shape that does not fit the format, a product that overflows, and a
-  // range that leaves the file. Sets entry.bytes from shape and format.
+  // Fails on a duplicate name, a shape that does not fit the format, a product that overflows, and
+  // a range that leaves the file. Sets entry.bytes from shape and format.
   Status Insert(const std::string& name, TensorEntry entry);
 
   bool Has(std::string_view name) const { return entries_.find(name) != entries_.end(); }

@@ -1,12 +1,11 @@
 // sluice bench: tokens per second of prefill and decode, row by row.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <utility>
@@ -42,8 +41,9 @@ class BenchCommand final : public Command {
     app->add_option("-n,--n-gen", generate_, "tokens of decode (0: none)")->capture_default_str();
     app->add_option("-B,--batch", batch_, "sequences at a time")->capture_default_str();
     app->add_option("-r,--repetitions", repetitions_)->capture_default_str();
-    app->add_option("-f,--file", text_, "text to take the tokens from (default: random tokens, "
-                                        "which have no locality)");
+    app->add_option("-f,--file", text_,
+                    "text to take the tokens from (default: random tokens, "
+                    "which have no locality)");
     app->add_flag("--json", json_, "print JSON");
     app->footer("Example: sluice bench -m model.gguf -p 512 -n 64 --json");
   }
@@ -163,16 +163,17 @@ class BenchCommand final : public Command {
                "read/token");
     for (const Row& row : rows) {
       const auto [low, high] = std::ranges::minmax(row.tokens_per_s);
-      fmt::print("{:<12}{:>14.2f}{:>12.2f}{:>12.2f}{:>9.1f}%{:>14}\n", row.name,
-                 Median(row.tokens_per_s), low, high, 100 * HitRate(row),
-                 FormatByteSize(static_cast<uint64_t>(ReadPerAccess(row) * AccessesPerToken(stats))));
+      fmt::print(
+          "{:<12}{:>14.2f}{:>12.2f}{:>12.2f}{:>9.1f}%{:>14}\n", row.name, Median(row.tokens_per_s),
+          low, high, 100 * HitRate(row),
+          FormatByteSize(static_cast<uint64_t>(ReadPerAccess(row) * AccessesPerToken(stats))));
     }
   }
 
   static double HitRate(const Row& row) {
-    return row.experts.accesses == 0 ? 0
-                                     : static_cast<double>(row.experts.hits) /
-                                           static_cast<double>(row.experts.accesses);
+    return row.experts.accesses == 0
+               ? 0
+               : static_cast<double>(row.experts.hits) / static_cast<double>(row.experts.accesses);
   }
   static double ReadPerAccess(const Row& row) {
     return row.experts.accesses == 0 ? 0

@@ -38,10 +38,12 @@ class ChatCommand final : public Command {
     CLI::App* app = program->add_subcommand("chat", "talk with a model");
     AddEngineFlags(app, &options_);
     AddSamplingFlags(app, &request_.sampling);
-    app->add_option("-n,--predict,--n-predict", request_.max_tokens, "tokens of an answer, at most");
+    app->add_option("-n,--predict,--n-predict", request_.max_tokens,
+                    "tokens of an answer, at most");
     app->add_option("--system", system_, "instruction that comes before the conversation");
-    app->footer("Ctrl-C stops an answer, Ctrl-D ends the conversation; /clear forgets it.\n"
-                "Example: sluice chat -m model.gguf --ram-budget 50% --temp 0.7");
+    app->footer(
+        "Ctrl-C stops an answer, Ctrl-D ends the conversation; /clear forgets it.\n"
+        "Example: sluice chat -m model.gguf --ram-budget 50% --temp 0.7");
   }
 
   int Run() override {

@@ -33,14 +33,20 @@ void OnInterrupt(int /*signal*/) {
 int Report(const Status& status) {
   fmt::print(stderr, "sluice: {}\n", status.message());
   switch (status.code()) {
-    case StatusCode::kOk: return kExitOk;
-    case StatusCode::kInvalidArgument: return kExitUsage;
-    case StatusCode::kResourceExhausted: return kExitDoesNotFit;
+    case StatusCode::kOk:
+      return kExitOk;
+    case StatusCode::kInvalidArgument:
+      return kExitUsage;
+    case StatusCode::kResourceExhausted:
+      return kExitDoesNotFit;
     case StatusCode::kNotFound:
     case StatusCode::kCorrupt:
-    case StatusCode::kUnsupported: return kExitBadModel;
-    case StatusCode::kCancelled: return kExitInterrupted;
-    default: return kExitFailed;
+    case StatusCode::kUnsupported:
+      return kExitBadModel;
+    case StatusCode::kCancelled:
+      return kExitInterrupted;
+    default:
+      return kExitFailed;
   }
 }
 
@@ -73,9 +79,11 @@ void AddSamplingFlags(CLI::App* app, SamplingParams* params) {
       ->capture_default_str();
   app->add_option("--min-p", params->min_p, "drop tokens less likely than this times the likeliest")
       ->capture_default_str();
-  app->add_option("--repeat-penalty", params->repetition_penalty, "weaken tokens seen before (1: off)")
+  app->add_option("--repeat-penalty", params->repetition_penalty,
+                  "weaken tokens seen before (1: off)")
       ->capture_default_str();
-  app->add_option("--presence-penalty", params->presence_penalty, "subtracted from tokens seen before");
+  app->add_option("--presence-penalty", params->presence_penalty,
+                  "subtracted from tokens seen before");
   app->add_option("--frequency-penalty", params->frequency_penalty,
                   "the same, times how often they were seen");
   app->add_option("--repeat-last-n", params->penalty_last_n, "tokens that count as seen (-1: all)")

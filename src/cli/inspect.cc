@@ -1,13 +1,12 @@
 // sluice inspect: what is inside a model, and what it needs.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
@@ -52,7 +51,8 @@ std::vector<KindSum> SumKinds(const Model& model) {
   norms.Add(model.dense.output_norm);
   if (model.dense.output) output.Add(*model.dense.output);
   for (const LayerTensors& layer : model.dense.layers) {
-    for (const TensorExtent* extent : {&layer.q, &layer.k, &layer.v, &layer.o}) attention.Add(*extent);
+    for (const TensorExtent* extent : {&layer.q, &layer.k, &layer.v, &layer.o})
+      attention.Add(*extent);
     norms.Add(layer.attention_norm);
     norms.Add(layer.ffn_norm);
     if (layer.q_norm) norms.Add(*layer.q_norm);
@@ -60,7 +60,8 @@ std::vector<KindSum> SumKinds(const Model& model) {
     routers.Add(layer.router);
   }
   for (const ExpertExtent& expert : model.experts.extents()) {
-    for (const TensorExtent* extent : {&expert.gate, &expert.up, &expert.down}) experts.Add(*extent);
+    for (const TensorExtent* extent : {&expert.gate, &expert.up, &expert.down})
+      experts.Add(*extent);
   }
   return {embedding, attention, norms, routers, experts, output};
 }
@@ -90,8 +91,9 @@ class InspectCommand final : public Command {
     constexpr int64_t kDefaultContext = 4096;
     constexpr uint64_t kPlenty = uint64_t{1} << 60;
     if (context_ < 0 || context_ > model.spec.context) {
-      return InvalidArgumentError(fmt::format("a context of {} tokens; the model was made for at most {}",
-                                              context_, model.spec.context));
+      return InvalidArgumentError(
+          fmt::format("a context of {} tokens; the model was made for at most {}", context_,
+                      model.spec.context));
     }
     if (context_ == 0) context_ = std::min(model.spec.context, kDefaultContext);
     // What an engine's own process has beyond this one's: threads and their stacks.
@@ -116,8 +118,8 @@ class InspectCommand final : public Command {
                model.checkpoint.kind == CheckpointKind::kGguf ? "GGUF" : "Hugging Face");
     fmt::print("  {:<14}{} layers, hidden {}, vocabulary {}, context {}\n", "shape", spec.layers,
                spec.hidden, spec.vocab, spec.context);
-    fmt::print("  {:<14}{} heads of {}, {} for keys and values, RoPE base {}\n", "attention", a.heads,
-               a.head_dim, a.kv_heads, a.rope_theta);
+    fmt::print("  {:<14}{} heads of {}, {} for keys and values, RoPE base {}\n", "attention",
+               a.heads, a.head_dim, a.kv_heads, a.rope_theta);
     fmt::print("  {:<14}{} per layer, {} per token, inner width {}, {} to {} each\n", "experts",
                spec.moe.experts, spec.moe.top_k, spec.moe.ff, FormatByteSize(SmallestExpert(model)),
                FormatByteSize(model.experts.largest_bytes()));
@@ -126,7 +128,8 @@ class InspectCommand final : public Command {
       if (kind.bytes == 0) {
         fmt::print("  {:<14}{:>12}\n", kind.name, "tied");
       } else {
-        fmt::print("  {:<14}{:>12}  {}\n", kind.name, FormatByteSize(kind.bytes), kind.FormatList());
+        fmt::print("  {:<14}{:>12}  {}\n", kind.name, FormatByteSize(kind.bytes),
+                   kind.FormatList());
       }
     }
     fmt::print("\n  memory at a context of {} tokens{:>14}{:>18}\n", context_, "at least",
@@ -140,12 +143,10 @@ class InspectCommand final : public Command {
     line("dense weights", least.dense_bytes, all.dense_bytes);
     line("KV cache (f16)", least.kv_bytes, all.kv_bytes);
     line("activations and scratch", least.scratch_bytes, all.scratch_bytes);
-    line("expert slots", least.slot_bytes,
-         static_cast<uint64_t>(all.all_slots) * all.slot_bytes);
+    line("expert slots", least.slot_bytes, static_cast<uint64_t>(all.all_slots) * all.slot_bytes);
     line("in all (--ram-budget)", least.minimum_bytes(), all.everything_bytes());
     const auto used = static_cast<double>(model.experts.total_bytes());
-    const double room =
-        static_cast<double>(all.all_slots) * static_cast<double>(all.slot_bytes);
+    const double room = static_cast<double>(all.all_slots) * static_cast<double>(all.slot_bytes);
     fmt::print("  slots are as large as the largest expert: {:.1f} % of them is padding\n",
                100 * (1 - used / room));
   }
@@ -163,9 +164,13 @@ class InspectCommand final : public Command {
       tensors[kind.name] = {{"bytes", kind.bytes}, {"formats", kind.formats}};
     }
     const auto plan = [](const MemoryPlan& p, uint64_t total) {
-      return Json{{"process", p.process_bytes}, {"dense", p.dense_bytes}, {"kv", p.kv_bytes},
-                  {"scratch", p.scratch_bytes}, {"slot_bytes", p.slot_bytes},
-                  {"all_slots", p.all_slots}, {"total", total}};
+      return Json{{"process", p.process_bytes},
+                  {"dense", p.dense_bytes},
+                  {"kv", p.kv_bytes},
+                  {"scratch", p.scratch_bytes},
+                  {"slot_bytes", p.slot_bytes},
+                  {"all_slots", p.all_slots},
+                  {"total", total}};
     };
     const Json json = {
         {"model", model.checkpoint.path},
@@ -184,8 +189,9 @@ class InspectCommand final : public Command {
         {"expert_ff", spec.moe.ff},
         {"tensors", tensors},
         {"planned_context", context_},
-        {"memory", {{"minimum", plan(plans[0], plans[0].minimum_bytes())},
-                    {"everything", plan(plans[1], plans[1].everything_bytes())}}}};
+        {"memory",
+         {{"minimum", plan(plans[0], plans[0].minimum_bytes())},
+          {"everything", plan(plans[1], plans[1].everything_bytes())}}}};
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   }
 

@@ -30,8 +30,9 @@ int RunToTheEnd(Command* command) {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App program("sluice runs Mixture-of-Experts language models that are larger than memory:\n"
-                   "experts flow from disk through a RAM budget, and the output never changes.");
+  CLI::App program(
+      "sluice runs Mixture-of-Experts language models that are larger than memory:\n"
+      "experts flow from disk through a RAM budget, and the output never changes.");
   program.set_version_flag("--version", "sluice " SLUICE_VERSION);
   program.footer(
       "Examples:\n"

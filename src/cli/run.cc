@@ -31,8 +31,9 @@ class RunCommand final : public Command {
     app->add_flag("--ignore-eos", request_.ignore_eos, "go on after the end of the text");
     app->add_option("--trace", options_.trace_path, "write the routing as JSON lines to this file");
     app->add_option("--stats", stats_path_, "write statistics as JSON to this file");
-    app->add_option("--logits", logits_path_,
-                    "write the logits after every token to this file: float32 [tokens, vocabulary]");
+    app->add_option(
+        "--logits", logits_path_,
+        "write the logits after every token to this file: float32 [tokens, vocabulary]");
     app->footer("Example: sluice run -m model.gguf -p \"The sea is\" -n 64 --ram-budget 8GiB");
   }
 
@@ -135,7 +136,10 @@ class RunCommand final : public Command {
     if (stats_path_.empty()) return {};
     std::vector<AnsweredRequest> records;
     for (const Answered& answer : answers) records.push_back(answer.record);
-    return WriteFile(stats_path_, StatsJson(stats, records).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    return WriteFile(
+        stats_path_,
+        StatsJson(stats, records).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
+            "\n");
   }
 
   EngineOptions options_;

@@ -29,10 +29,11 @@ Json RequestJson(const AnsweredRequest& request) {
 
 Json MemoryJson(const EngineStats& stats) {
   const EngineStats::Memory& m = stats.memory;
-  return {{"budget", m.budget},   {"peak_rss", m.peak_rss}, {"dense", m.dense},
-          {"kv", m.kv},           {"scratch", m.scratch},   {"slots", m.slots},
+  return {{"budget", m.budget},         {"peak_rss", m.peak_rss},
+          {"dense", m.dense},           {"kv", m.kv},
+          {"scratch", m.scratch},       {"slots", m.slots},
           {"slot_bytes", m.slot_bytes}, {"all_slots", m.all_slots},
-          {"minimum", m.minimum}, {"everything", m.everything}};
+          {"minimum", m.minimum},       {"everything", m.everything}};
 }
 
 Json ExpertsJson(const EngineStats& stats) {
@@ -59,7 +60,8 @@ Json StatsJson(const EngineStats& stats, const std::vector<AnsweredRequest>& req
   json["context_tokens"] = stats.context_tokens;
   json["prefill_chunk"] = stats.prefill_chunk;
   if (requests.size() > 1) {
-    for (const AnsweredRequest& request : requests) json["requests"].push_back(RequestJson(request));
+    for (const AnsweredRequest& request : requests)
+      json["requests"].push_back(RequestJson(request));
   }
   return json;
 }

@@ -1,9 +1,8 @@
 // The statistics file of `run`, and the parts of it that `bench` prints too.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

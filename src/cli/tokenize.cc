@@ -80,8 +80,9 @@ class DetokenizeCommand final : public Command {
       const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
       if (error != std::errc() || end != word.data() + word.size() || id < 0 ||
           static_cast<size_t>(id) >= (*opened)->size()) {
-        return Report(InvalidArgumentError(fmt::format(
-            "'{}' is no token id of this model, whose ids are 0 to {}", word, (*opened)->size() - 1)));
+        return Report(InvalidArgumentError(
+            fmt::format("'{}' is no token id of this model, whose ids are 0 to {}", word,
+                        (*opened)->size() - 1)));
       }
       ids.push_back(id);
     }

@@ -116,7 +116,8 @@ TEST_P(ConformanceTest, HostileActivationsStayDefined) {
     device_->ops().MatMul(x.data(), 1, {&product, 1});
     for (int i = 0; i < 16; ++i) {
       EXPECT_EQ(std::isnan(expected[static_cast<size_t>(i)]),
-                std::isnan(actual[static_cast<size_t>(i)])) << poison;
+                std::isnan(actual[static_cast<size_t>(i)]))
+          << poison;
       if (!std::isnan(expected[static_cast<size_t>(i)])) {
         EXPECT_EQ(expected[static_cast<size_t>(i)], actual[static_cast<size_t>(i)]) << poison;
       }
@@ -194,7 +195,8 @@ TEST_P(ConformanceTest, NormRopeAndCombineAgree) {
     EXPECT_EQ(a, b);
   }
 
-  Routing routing{.tokens = tokens, .top_k = 2, .experts = {}, .weights = RandomFloats(10, &random_)};
+  Routing routing{
+      .tokens = tokens, .top_k = 2, .experts = {}, .weights = RandomFloats(10, &random_)};
   const std::vector<float> expert_out = RandomFloats(tokens * 2 * cols, &random_);
   std::vector<float> a = x;
   std::vector<float> b = x;

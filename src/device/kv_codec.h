@@ -34,7 +34,8 @@ inline void EncodeQ8(const float* x, int64_t head_dim, std::byte* to) {
     for (int i = 0; i < 32; ++i) {
       const float q = std::nearbyintf(x[i] * inverse);
       // The rounded scale may be a little small: clamp. NaN becomes 0.
-      const float clamped = q > 127.0F ? 127.0F : (q >= -127.0F ? q : (q < -127.0F ? -127.0F : 0.0F));
+      const float clamped =
+          q > 127.0F ? 127.0F : (q >= -127.0F ? q : (q < -127.0F ? -127.0F : 0.0F));
       Store(to + 2 + i, static_cast<int8_t>(clamped));
     }
   }
@@ -45,21 +46,27 @@ inline void EncodeQ8(const float* x, int64_t head_dim, std::byte* to) {
 inline void EncodeKvRow(KvFormat format, const float* x, int64_t head_dim, std::byte* to) {
   using kv_codec::Store;
   switch (format) {
-    case KvFormat::kF32: std::memcpy(to, x, static_cast<size_t>(head_dim) * 4); return;
+    case KvFormat::kF32:
+      std::memcpy(to, x, static_cast<size_t>(head_dim) * 4);
+      return;
     case KvFormat::kF16:
       for (int64_t i = 0; i < head_dim; ++i) Store(to + 2 * i, F32ToF16(x[i]));
       return;
     case KvFormat::kBF16:
       for (int64_t i = 0; i < head_dim; ++i) Store(to + 2 * i, F32ToBf16(x[i]));
       return;
-    case KvFormat::kQ8_0: kv_codec::EncodeQ8(x, head_dim, to); return;
+    case KvFormat::kQ8_0:
+      kv_codec::EncodeQ8(x, head_dim, to);
+      return;
   }
 }
 
 inline void DecodeKvRow(KvFormat format, const std::byte* from, int64_t head_dim, float* out) {
   using kv_codec::Load;
   switch (format) {
-    case KvFormat::kF32: std::memcpy(out, from, static_cast<size_t>(head_dim) * 4); return;
+    case KvFormat::kF32:
+      std::memcpy(out, from, static_cast<size_t>(head_dim) * 4);
+      return;
     case KvFormat::kF16:
       for (int64_t i = 0; i < head_dim; ++i) out[i] = F16ToF32(Load<uint16_t>(from + 2 * i));
       return;
@@ -69,8 +76,8 @@ inline void DecodeKvRow(KvFormat format, const std::byte* from, int64_t head_dim
     case KvFormat::kQ8_0:
       for (int64_t i = 0; i < head_dim; ++i) {
         const std::byte* block = from + i / 32 * 34;
-        out[i] = F16ToF32(Load<uint16_t>(block)) *
-                 static_cast<float>(Load<int8_t>(block + 2 + i % 32));
+        out[i] =
+            F16ToF32(Load<uint16_t>(block)) * static_cast<float>(Load<int8_t>(block + 2 + i % 32));
       }
       return;
   }
@@ -80,7 +87,8 @@ inline void DecodeKvRow(KvFormat format, const std::byte* from, int64_t head_dim
 enum class KvPart { kKey, kValue };
 inline int64_t KvRowOffset(const KvLayout& layout, KvPart part, int64_t head, int64_t position) {
   const int64_t slot = position % layout.page_tokens;
-  return layout.layer_offset + ((part == KvPart::kValue ? layout.kv_heads : 0) + head) * layout.head_bytes() +
+  return layout.layer_offset +
+         ((part == KvPart::kValue ? layout.kv_heads : 0) + head) * layout.head_bytes() +
          slot * KvRowBytes(layout.format, layout.head_dim);
 }
 

@@ -38,10 +38,13 @@ enum class KvFormat { kF32, kF16, kBF16, kQ8_0 };
 // Bytes of one head's key or value of one token.
 constexpr int64_t KvRowBytes(KvFormat format, int64_t head_dim) {
   switch (format) {
-    case KvFormat::kF32: return head_dim * 4;
+    case KvFormat::kF32:
+      return head_dim * 4;
     case KvFormat::kF16:
-    case KvFormat::kBF16: return head_dim * 2;
-    case KvFormat::kQ8_0: return head_dim / 32 * 34;
+    case KvFormat::kBF16:
+      return head_dim * 2;
+    case KvFormat::kQ8_0:
+      return head_dim / 32 * 34;
   }
   return 0;
 }

@@ -64,8 +64,7 @@ void Decoder::QkNorms(const LayerWeights& weights, int64_t tokens) {
 void Decoder::Attention(int64_t layer, const LayerWeights& weights, const Batch& batch) {
   const Gqa& a = spec_.attention;
   const int64_t tokens = batch.size();
-  const RopeStyle style =
-      a.rope == RopeLayout::kHalves ? RopeStyle::kHalves : RopeStyle::kPairs;
+  const RopeStyle style = a.rope == RopeLayout::kHalves ? RopeStyle::kHalves : RopeStyle::kPairs;
   ops_.RmsNorm(buffers_.hidden.data(), tokens, spec_.hidden, weights.attention_norm.data(),
                spec_.rms_epsilon, buffers_.normed.data());
   const Product qkv[] = {{.weight = weights.q, .out = buffers_.q.data()},
@@ -99,9 +98,9 @@ void Decoder::Logits(const Batch& batch, const OnLogits& on_logits) {
     const Product output{.weight = weights_.output(), .out = buffers_.logits.data()};
     ops_.MatMul(buffers_.normed.data(), rows, {&output, 1});
     for (int64_t r = 0; r < rows; ++r) {
-      on_logits(static_cast<size_t>(first + r),
-                std::span(buffers_.logits)
-                    .subspan(static_cast<size_t>(r * spec_.vocab), static_cast<size_t>(spec_.vocab)));
+      on_logits(static_cast<size_t>(first + r), std::span(buffers_.logits)
+                                                    .subspan(static_cast<size_t>(r * spec_.vocab),
+                                                             static_cast<size_t>(spec_.vocab)));
     }
   }
 }

@@ -1,7 +1,7 @@
 // Engine: opens everything, owns everything, and runs the one thread that decides.
 //
-// Submit() puts a request into a queue and wakes the engine thread; the thread takes requests between
-// steps. All bookkeeping of sequences, caches and slots belongs to that thread.
+// Submit() puts a request into a queue and wakes the engine thread; the thread takes requests
+// between steps. All bookkeeping of sequences, caches and slots belongs to that thread.
 #include "sluice/engine.h"
 
 #include <fmt/format.h>
@@ -53,13 +53,14 @@ Result<KvFormat> ParseKvFormat(const std::string& name) {
 
 Status CheckOptions(const EngineOptions& options) {
   const auto check = [](bool ok, const char* what, int64_t value) {
-    return ok ? Status() : InvalidArgumentError(fmt::format("{} of {} makes no sense", what, value));
+    return ok ? Status()
+              : InvalidArgumentError(fmt::format("{} of {} makes no sense", what, value));
   };
   SLUICE_TRY(check(options.threads >= 0 && options.threads <= kMaxThreads, "a number of threads",
                    options.threads));
   SLUICE_TRY(check(options.context_tokens >= 0, "a context", options.context_tokens));
-  SLUICE_TRY(check(options.parallel >= 1 && options.parallel <= 4096, "a number of parallel sequences",
-                   options.parallel));
+  SLUICE_TRY(check(options.parallel >= 1 && options.parallel <= 4096,
+                   "a number of parallel sequences", options.parallel));
   return check(options.prefill_chunk >= 1 && options.prefill_chunk <= 65536, "a prefill chunk",
                options.prefill_chunk);
 }
@@ -72,11 +73,16 @@ double SecondsSince(SteadyTime begin) {
 
 const char* FinishReasonName(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kNone: return "none";
-    case FinishReason::kEndOfText: return "end_of_text";
-    case FinishReason::kStopString: return "stop_string";
-    case FinishReason::kMaxTokens: return "max_tokens";
-    case FinishReason::kContextFull: return "context_full";
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kEndOfText:
+      return "end_of_text";
+    case FinishReason::kStopString:
+      return "stop_string";
+    case FinishReason::kMaxTokens:
+      return "max_tokens";
+    case FinishReason::kContextFull:
+      return "context_full";
   }
   return "unknown";
 }
@@ -162,15 +168,16 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(options.ram_budget, ReadMemoryState()));
   // Every sequence rounds up to whole pages.
   const int64_t pages = (context_tokens_ + kPageTokens - 1) / kPageTokens;
-  SLUICE_TRY_ASSIGN(MemoryPlan plan, PlanMemory(model_, *device_,
-                                                {.budget_bytes = budget,
-                                                 .process_bytes = ResidentBytes(),
-                                                 .kv_tokens = pages * kPageTokens * options.parallel,
-                                                 .sequences = options.parallel,
-                                                 .prefill_chunk = options.prefill_chunk,
-                                                 .kv_format = kv_format}));
-  SLUICE_TRY_ASSIGN(kv_, KvCache::Create(model_.spec, kv_format,
-                                         pages * kPageTokens * options.parallel));
+  SLUICE_TRY_ASSIGN(MemoryPlan plan,
+                    PlanMemory(model_, *device_,
+                               {.budget_bytes = budget,
+                                .process_bytes = ResidentBytes(),
+                                .kv_tokens = pages * kPageTokens * options.parallel,
+                                .sequences = options.parallel,
+                                .prefill_chunk = options.prefill_chunk,
+                                .kv_format = kv_format}));
+  SLUICE_TRY_ASSIGN(
+      kv_, KvCache::Create(model_.spec, kv_format, pages * kPageTokens * options.parallel));
   return plan;
 }
 
@@ -186,16 +193,15 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(),
                                                 {.slots = plan.slots, .policy = options.policy}));
   if (!options.trace_path.empty()) {
-    SLUICE_TRY_ASSIGN(trace_,
-                      TraceWriter::Create(
-                          options.trace_path,
-                          {.model = model_.checkpoint.path,
-                           .architecture = model_.spec.architecture,
-                           .dtype = Spec(model_.experts.extents()[0].gate.format).name,
-                           .layers = model_.spec.layers,
-                           .experts = model_.spec.moe.experts,
-                           .top_k = model_.spec.moe.top_k,
-                           .seed = options.trace_seed}));
+    SLUICE_TRY_ASSIGN(
+        trace_, TraceWriter::Create(options.trace_path,
+                                    {.model = model_.checkpoint.path,
+                                     .architecture = model_.spec.architecture,
+                                     .dtype = Spec(model_.experts.extents()[0].gate.format).name,
+                                     .layers = model_.spec.layers,
+                                     .experts = model_.spec.moe.experts,
+                                     .top_k = model_.spec.moe.top_k,
+                                     .seed = options.trace_seed}));
   }
   // Last, since it is what takes long.
   SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
@@ -255,8 +261,8 @@ Result<TokenStream> Engine::Impl::Submit(Request request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   SLUICE_TRY(CheckSamplingParams(request.sampling));
   if (request.max_tokens < -1) {
-    return InvalidArgumentError(fmt::format(
-        "{} tokens to generate; write -1 for as many as fit", request.max_tokens));
+    return InvalidArgumentError(
+        fmt::format("{} tokens to generate; write -1 for as many as fit", request.max_tokens));
   }
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
     return InvalidArgumentError(fmt::format("{} alternatives per token; at most {} are given",
@@ -296,8 +302,9 @@ bool Engine::Impl::TakeSubmitted() {
   }
   while (!submitted_.empty()) {
     Submitted& s = submitted_.front();
-    scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request), std::move(s.channel),
-                                               model_.tokenizer.get(), s.limit, s.time, &sampling_));
+    scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request),
+                                               std::move(s.channel), model_.tokenizer.get(),
+                                               s.limit, s.time, &sampling_));
     submitted_.pop_front();
   }
   waiting_ = scheduler_->waiting();
@@ -315,8 +322,9 @@ void Engine::Impl::Step() {
   for (const Scheduler::Share& share : scheduler_->shares()) {
     share.sequence->Advance(share.tokens, seconds);
   }
-  const bool any_finished = std::ranges::any_of(
-      scheduler_->shares(), [](const Scheduler::Share& share) { return share.sequence->finished(); });
+  const bool any_finished =
+      std::ranges::any_of(scheduler_->shares(),
+                          [](const Scheduler::Share& share) { return share.sequence->finished(); });
   // What goes wrong with the trace is in its status(), and so in the statistics.
   if (trace_ != nullptr && any_finished) (void)trace_->Flush();
   PublishStats();
@@ -380,8 +388,8 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
-  SLUICE_TRY_ASSIGN(Model model, options.model.empty() ? OpenEmbeddedModel()
-                                                       : OpenModel(options.model));
+  SLUICE_TRY_ASSIGN(Model model,
+                    options.model.empty() ? OpenEmbeddedModel() : OpenModel(options.model));
   auto impl = std::make_unique<Impl>(std::move(model));
   SLUICE_TRY(impl->Start(options));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));

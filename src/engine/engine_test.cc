@@ -60,7 +60,8 @@ Request Prompt(std::string text, int64_t tokens) {
           .logits = LogitsWanted::kAll};
 }
 
-const char* const kPrompts[] = {"sort: 7 3 9 1 =", "a b c", "Once upon a time", "12 + 30 =", "{\"k\":"};
+const char* const kPrompts[] = {"sort: 7 3 9 1 =", "a b c", "Once upon a time",
+                                "12 + 30 =", "{\"k\":"};
 
 TEST(EngineTest, ManyCallersGetWhatEachWouldGetAlone) {
   auto alone = Open({.ram_budget = "256MiB", .threads = 1});
@@ -78,7 +79,9 @@ TEST(EngineTest, ManyCallersGetWhatEachWouldGetAlone) {
     EXPECT_EQ(answers[i].ids, expected[i].ids);
     ASSERT_EQ(answers[i].logits.size(), expected[i].logits.size());
     EXPECT_EQ(std::memcmp(answers[i].logits.data(), expected[i].logits.data(),
-                          expected[i].logits.size() * sizeof(float)), 0) << kPrompts[i];
+                          expected[i].logits.size() * sizeof(float)),
+              0)
+        << kPrompts[i];
   }
 }
 
@@ -159,8 +162,10 @@ TEST(EngineTest, LogprobsAreThoseOfTheLogits) {
     EXPECT_FLOAT_EQ(e.top_logprobs[0].logprob, e.logprob);
     double total = 0;
     for (const float logit : e.logits) total += std::exp(static_cast<double>(logit));
-    EXPECT_NEAR(std::exp(e.logits[static_cast<size_t>(e.token)]) / total, std::exp(e.logprob), 1e-5);
-    for (size_t i = 1; i < 5; ++i) EXPECT_LE(e.top_logprobs[i].logprob, e.top_logprobs[i - 1].logprob);
+    EXPECT_NEAR(std::exp(e.logits[static_cast<size_t>(e.token)]) / total, std::exp(e.logprob),
+                1e-5);
+    for (size_t i = 1; i < 5; ++i)
+      EXPECT_LE(e.top_logprobs[i].logprob, e.top_logprobs[i - 1].logprob);
   }
 }
 

@@ -1,7 +1,7 @@
 // The heart: the only place where decisions (cache/), bytes (store/) and arithmetic (device/) meet.
 //
-// Experts are computed in whatever order they arrive, each into rows of its own; the sum over them is
-// taken at the end, in rank order. That is why the disk's timing cannot show in the output.
+// Experts are computed in whatever order they arrive, each into rows of its own; the sum over them
+// is taken at the end, in rank order. That is why the disk's timing cannot show in the output.
 #include "engine/moe_layer.h"
 
 namespace sluice {

@@ -35,7 +35,8 @@ Status CheckSamplingParams(const SamplingParams& params) {
   SLUICE_TRY(check(params.temperature >= 0 && params.temperature <= 100, "temperature",
                    params.temperature, "0 to 100"));
   SLUICE_TRY(check(params.top_k >= 0, "top-k", params.top_k, "0 (off) or more"));
-  SLUICE_TRY(check(params.top_p > 0 && params.top_p <= 1, "top-p", params.top_p, "over 0, at most 1"));
+  SLUICE_TRY(
+      check(params.top_p > 0 && params.top_p <= 1, "top-p", params.top_p, "over 0, at most 1"));
   SLUICE_TRY(check(params.min_p >= 0 && params.min_p <= 1, "min-p", params.min_p, "0 to 1"));
   SLUICE_TRY(check(params.repetition_penalty > 0 && params.repetition_penalty <= 100,
                    "repetition penalty", params.repetition_penalty, "over 0, at most 100"));
@@ -57,8 +58,7 @@ int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> 
   candidates_.clear();
   candidates_.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
-    candidates_.push_back(
-        {.token = static_cast<int32_t>(i), .logit = logits[i], .probability = 0});
+    candidates_.push_back({.token = static_cast<int32_t>(i), .logit = logits[i], .probability = 0});
   }
   if (HasPenalties()) ApplyPenalties(history);
   KeepTopK();  // sorts, likeliest first
@@ -76,8 +76,7 @@ int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> 
 }
 
 void Sampler::ApplyPenalties(std::span<const int32_t> history) {
-  if (params_.penalty_last_n >= 0 &&
-      history.size() > static_cast<size_t>(params_.penalty_last_n)) {
+  if (params_.penalty_last_n >= 0 && history.size() > static_cast<size_t>(params_.penalty_last_n)) {
     history = history.last(static_cast<size_t>(params_.penalty_last_n));
   }
   std::unordered_map<int32_t, int> counts;
@@ -107,8 +106,7 @@ void Sampler::KeepTopK() {
 void Sampler::Normalise(float temperature) {
   double total = 0;
   for (Candidate& c : candidates_) {
-    c.probability =
-        std::exp((static_cast<double>(c.logit) - candidates_[0].logit) / temperature);
+    c.probability = std::exp((static_cast<double>(c.logit) - candidates_[0].logit) / temperature);
     total += c.probability;
   }
   for (Candidate& c : candidates_) c.probability /= total;
@@ -119,7 +117,8 @@ void Sampler::KeepTopP() {
   Normalise(1);
   double total = 0;
   size_t keep = 0;
-  while (keep < candidates_.size() && total < params_.top_p) total += candidates_[keep++].probability;
+  while (keep < candidates_.size() && total < params_.top_p)
+    total += candidates_[keep++].probability;
   candidates_.resize(std::max<size_t>(keep, 1));
 }
 

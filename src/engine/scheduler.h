@@ -1,8 +1,8 @@
 // Who takes part in the next step: continuous batching with chunked prefill.
 //
-// Requests wait in the order of arrival. A running sequence owns its pages until it ends, so nothing
-// is ever preempted. A step takes one token of every sequence that decodes, then prompt tokens of
-// the others, oldest first, up to the step's size.
+// Requests wait in the order of arrival. A running sequence owns its pages until it ends, so
+// nothing is ever preempted. A step takes one token of every sequence that decodes, then prompt
+// tokens of the others, oldest first, up to the step's size.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace sluice {
 
 class Scheduler {
  public:
-  // `parallel`: sequences that run at a time; `step_tokens` >= parallel; `logit_rows`: sets of logits
-  // that may wait for a sequence's reader.
+  // `parallel`: sequences that run at a time; `step_tokens` >= parallel; `logit_rows`: sets of
+  // logits that may wait for a sequence's reader.
   Scheduler(KvCache* kv, int64_t parallel, int64_t step_tokens, int64_t logit_rows)
       : kv_(*kv), parallel_(parallel), step_tokens_(step_tokens), logit_rows_(logit_rows) {}
 
@@ -27,8 +27,9 @@ class Scheduler {
   size_t waiting() const { return waiting_.size(); }
   bool idle() const { return waiting_.empty() && running_.empty(); }
 
-  // Drops sequences that are finished or cancelled, lets waiting ones in, and fills *batch. False if
-  // there is nothing to do, or nothing before a reader takes logits. The batch points into sequences: valid until the next call.
+  // Drops sequences that are finished or cancelled, lets waiting ones in, and fills *batch. False
+  // if there is nothing to do, or nothing before a reader takes logits. The batch points into
+  // sequences: valid until the next call.
   bool NextBatch(Batch* batch);
 
   // What each sequence put into the batch, in the batch's order.

@@ -51,8 +51,8 @@ class Sequence {
   }
   // The logits after the token at `position`: an event, or the next token.
   void OnLogits(int64_t position, std::span<const float> logits);
-  // Ends the stream once its last event is out. Comes after Advance() and the engine's statistics, so
-  // that whoever has seen the end sees complete numbers.
+  // Ends the stream once its last event is out. Comes after Advance() and the engine's statistics,
+  // so that whoever has seen the end sees complete numbers.
   void CloseIfFinished();
   // Ends the stream early.
   void Fail(const Status& status);

@@ -81,12 +81,11 @@ Result<ModelSpec> ReadGgufSpec(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(spec.attention.head_dim,
                     metadata.IntOr(prefix + "attention.key_length", 1, kMaxWidth,
                                    spec.hidden / spec.attention.heads));
-  SLUICE_TRY_ASSIGN(const int64_t value_length,
-                    metadata.IntOr(prefix + "attention.value_length", 1, kMaxWidth,
-                                   spec.attention.head_dim));
-  SLUICE_TRY_ASSIGN(const int64_t rope_dimensions,
-                    metadata.IntOr(prefix + "rope.dimension_count", 1, kMaxWidth,
-                                   spec.attention.head_dim));
+  SLUICE_TRY_ASSIGN(const int64_t value_length, metadata.IntOr(prefix + "attention.value_length", 1,
+                                                               kMaxWidth, spec.attention.head_dim));
+  SLUICE_TRY_ASSIGN(
+      const int64_t rope_dimensions,
+      metadata.IntOr(prefix + "rope.dimension_count", 1, kMaxWidth, spec.attention.head_dim));
   if (value_length != spec.attention.head_dim || rope_dimensions != spec.attention.head_dim) {
     return UnsupportedError(metadata.source() +
                             ": keys, values and RoPE of different sizes are not supported");
@@ -94,8 +93,8 @@ Result<ModelSpec> ReadGgufSpec(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(const std::string scaling,
                     metadata.StringOr(prefix + "rope.scaling.type", "none"));
   if (scaling != "none") {
-    return UnsupportedError(fmt::format("{}: RoPE scaling '{}' is not supported", metadata.source(),
-                                        scaling));
+    return UnsupportedError(
+        fmt::format("{}: RoPE scaling '{}' is not supported", metadata.source(), scaling));
   }
   SLUICE_TRY_ASSIGN(const int64_t window,
                     metadata.IntOr(prefix + "attention.sliding_window", 0, kMaxContext, 0));
@@ -110,10 +109,9 @@ Result<ModelSpec> ReadGgufSpec(const Metadata& metadata) {
   spec.rms_epsilon = static_cast<float>(epsilon);
   SLUICE_TRY_ASSIGN(spec.moe.experts, get("expert_count", kMaxExperts));
   SLUICE_TRY_ASSIGN(spec.moe.top_k, get("expert_used_count", kMaxExperts));
-  SLUICE_TRY_ASSIGN(spec.moe.ff,
-                    metadata.Has(prefix + "expert_feed_forward_length")
-                        ? get("expert_feed_forward_length", kMaxWidth)
-                        : get("feed_forward_length", kMaxWidth));
+  SLUICE_TRY_ASSIGN(spec.moe.ff, metadata.Has(prefix + "expert_feed_forward_length")
+                                     ? get("expert_feed_forward_length", kMaxWidth)
+                                     : get("feed_forward_length", kMaxWidth));
   SLUICE_TRY(CheckSpec(metadata, spec));
   return spec;
 }
@@ -124,7 +122,8 @@ Status CheckNoSlidingWindow(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(const bool windowed, metadata.BoolOr("use_sliding_window", true));
   if (windowed && metadata.Has("sliding_window")) {
     SLUICE_TRY_ASSIGN(const int64_t window, metadata.Int("sliding_window", 0, kMaxContext));
-    SLUICE_TRY_ASSIGN(const int64_t context, metadata.Int("max_position_embeddings", 1, kMaxContext));
+    SLUICE_TRY_ASSIGN(const int64_t context,
+                      metadata.Int("max_position_embeddings", 1, kMaxContext));
     if (window > 0 && window < context) {
       return UnsupportedError(metadata.source() + ": sliding-window attention is not supported");
     }
@@ -135,11 +134,12 @@ Status CheckNoSlidingWindow(const Metadata& metadata) {
 // `rope_parameters` is what Transformers 5 writes, `rope_theta` beside `rope_scaling` what came
 // before.
 Result<float> RopeTheta(const Metadata& metadata) {
-  for (const char* key : {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"}) {
+  for (const char* key :
+       {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"}) {
     SLUICE_TRY_ASSIGN(const std::string type, metadata.StringOr(key, "default"));
     if (type != "default") {
-      return UnsupportedError(fmt::format("{}: '{}' is '{}', which is not supported",
-                                          metadata.source(), key, type));
+      return UnsupportedError(
+          fmt::format("{}: '{}' is '{}', which is not supported", metadata.source(), key, type));
     }
   }
   SLUICE_TRY_ASSIGN(const double old_style, metadata.FloatOr("rope_theta", 10000.0));
@@ -158,17 +158,17 @@ Result<ModelSpec> ReadHuggingFaceSpec(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(spec.vocab, metadata.Int("vocab_size", 1, kMaxVocab));
   SLUICE_TRY_ASSIGN(spec.context, metadata.Int("max_position_embeddings", 1, kMaxContext));
   SLUICE_TRY_ASSIGN(spec.attention.heads, metadata.Int("num_attention_heads", 1, kMaxHeads));
-  SLUICE_TRY_ASSIGN(spec.attention.kv_heads, metadata.IntOr("num_key_value_heads", 1, kMaxHeads,
-                                                            spec.attention.heads));
-  SLUICE_TRY_ASSIGN(spec.attention.head_dim, metadata.IntOr("head_dim", 1, kMaxWidth,
-                                                            spec.hidden / spec.attention.heads));
+  SLUICE_TRY_ASSIGN(spec.attention.kv_heads,
+                    metadata.IntOr("num_key_value_heads", 1, kMaxHeads, spec.attention.heads));
+  SLUICE_TRY_ASSIGN(spec.attention.head_dim,
+                    metadata.IntOr("head_dim", 1, kMaxWidth, spec.hidden / spec.attention.heads));
   SLUICE_TRY_ASSIGN(spec.attention.rope_theta, RopeTheta(metadata));
   SLUICE_TRY_ASSIGN(const double epsilon, metadata.Float("rms_norm_eps"));
   spec.rms_epsilon = static_cast<float>(epsilon);
   SLUICE_TRY_ASSIGN(spec.tied_embeddings, metadata.BoolOr("tie_word_embeddings", false));
   SLUICE_TRY_ASSIGN(spec.moe.experts,
-                    metadata.Int(metadata.Has("num_experts") ? "num_experts" : "num_local_experts", 1,
-                                 kMaxExperts));
+                    metadata.Int(metadata.Has("num_experts") ? "num_experts" : "num_local_experts",
+                                 1, kMaxExperts));
   SLUICE_TRY_ASSIGN(spec.moe.top_k, metadata.Int("num_experts_per_tok", 1, kMaxExperts));
   SLUICE_TRY_ASSIGN(spec.moe.ff,
                     metadata.Int(metadata.Has("moe_intermediate_size") ? "moe_intermediate_size"
@@ -176,8 +176,8 @@ Result<ModelSpec> ReadHuggingFaceSpec(const Metadata& metadata) {
                                  1, kMaxWidth));
   SLUICE_TRY_ASSIGN(const std::string activation, metadata.StringOr("hidden_act", "silu"));
   if (activation != "silu") {
-    return UnsupportedError(fmt::format("{}: hidden_act '{}' is not supported", metadata.source(),
-                                        activation));
+    return UnsupportedError(
+        fmt::format("{}: hidden_act '{}' is not supported", metadata.source(), activation));
   }
   SLUICE_TRY_ASSIGN(const bool bias, metadata.BoolOr("attention_bias", false));
   if (bias) return UnsupportedError(metadata.source() + ": attention biases are not supported");

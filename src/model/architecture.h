@@ -16,8 +16,8 @@ namespace sluice {
 struct TensorNames {
   std::string_view embedding;
   std::string_view output_norm;
-  std::string_view output;         // absent in the file: tied to the embedding
-  std::string_view layer_prefix;   // "{}" is the layer's number
+  std::string_view output;        // absent in the file: tied to the embedding
+  std::string_view layer_prefix;  // "{}" is the layer's number
   std::string_view attention_norm;
   std::string_view q, k, v, o;
   std::string_view q_norm, k_norm;

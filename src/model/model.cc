@@ -31,9 +31,9 @@ class TensorFinder {
     for (const auto& [name, entry] : tensors_.entries()) {
       const bool harmless = name.ends_with("rotary_emb.inv_freq") || name == names_.output;
       if (!harmless && !used_.contains(name)) {
-        return UnsupportedError(fmt::format(
-            "tensor '{}' has no place in architecture '{}' as it is known here", name,
-            spec_.architecture));
+        return UnsupportedError(
+            fmt::format("tensor '{}' has no place in architecture '{}' as it is known here", name,
+                        spec_.architecture));
       }
     }
     return {};
@@ -47,7 +47,8 @@ class TensorFinder {
     // A GGUF file without an output matrix means a tied one; config.json says so itself.
     const bool may_be_absent = kind_ == CheckpointKind::kGguf;
     if (!spec_.tied_embeddings && (tensors_.Has(names_.output) || !may_be_absent)) {
-      SLUICE_TRY_ASSIGN(dense.output, Matrix(std::string(names_.output), spec_.vocab, spec_.hidden));
+      SLUICE_TRY_ASSIGN(dense.output,
+                        Matrix(std::string(names_.output), spec_.vocab, spec_.hidden));
     }
     for (int64_t l = 0; l < spec_.layers; ++l) {
       SLUICE_TRY_ASSIGN(LayerTensors layer, Layer(l));
@@ -129,8 +130,10 @@ constexpr int64_t kMaxVocab = int64_t{1} << 24;
 Result<int64_t> VocabRows(const Checkpoint& checkpoint, std::string_view embedding) {
   const auto found = checkpoint.tensors.entries().find(embedding);
   if (found == checkpoint.tensors.entries().end() || found->second.shape.size() != 2) {
-    return CorruptError(fmt::format("{}: no tensor '{}' of two dimensions: a vocabulary without a "
-                                    "model?", checkpoint.path, embedding));
+    return CorruptError(
+        fmt::format("{}: no tensor '{}' of two dimensions: a vocabulary without a "
+                    "model?",
+                    checkpoint.path, embedding));
   }
   const int64_t rows = found->second.shape[0];
   if (rows > kMaxVocab) {

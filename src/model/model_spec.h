@@ -41,8 +41,8 @@ struct ModelSpec {
   std::string name;          // what the file calls itself; may be empty
   int64_t layers = 0;
   int64_t hidden = 0;
-  int64_t vocab = 0;         // rows of the embedding; may exceed the tokenizer's tokens
-  int64_t context = 0;       // longest sequence that the model was made for
+  int64_t vocab = 0;    // rows of the embedding; may exceed the tokenizer's tokens
+  int64_t context = 0;  // longest sequence that the model was made for
   float rms_epsilon = 1e-6F;
   bool tied_embeddings = false;
   Gqa attention;

@@ -27,19 +27,19 @@ uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequ
   const int64_t widest = std::max({spec.hidden, q, spec.moe.ff});
   const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + spec.moe.experts +
                             spec.moe.top_k * (spec.hidden + 4) + 2 * spec.attention.head_dim;
-  const int64_t logits = (std::max(request.sequences, kLogitRows) +
-                          request.sequences * QueuedLogitRows(spec.vocab)) *
-                         spec.vocab;
+  const int64_t logits =
+      (std::max(request.sequences, kLogitRows) + request.sequences * QueuedLogitRows(spec.vocab)) *
+      spec.vocab;
   // A sampler sorts (probability, token) pairs of one sequence.
   const int64_t sampling = spec.vocab * 16;
-  return static_cast<uint64_t>(4 * (tokens * per_token + logits) + sampling +
-                               device.ScratchBytes({.tokens = tokens,
-                                                    .cols = widest,
-                                                    .top_k = spec.moe.top_k,
-                                                    .ff = spec.moe.ff,
-                                                    .head_dim = spec.attention.head_dim,
-                                                    .heads_per_kv = spec.attention.heads /
-                                                                    spec.attention.kv_heads}));
+  return static_cast<uint64_t>(
+      4 * (tokens * per_token + logits) + sampling +
+      device.ScratchBytes({.tokens = tokens,
+                           .cols = widest,
+                           .top_k = spec.moe.top_k,
+                           .ff = spec.moe.ff,
+                           .head_dim = spec.attention.head_dim,
+                           .heads_per_kv = spec.attention.heads / spec.attention.kv_heads}));
 }
 
 // In MiB, rounded up, and one more: what a process has before weights varies by some pages.

@@ -30,15 +30,11 @@ struct MemoryPlan {
   uint64_t scratch_bytes = 0;  // activations and what the device's operations need
   uint64_t slot_bytes = 0;     // of one slot
   int64_t slots = 0;
-  int64_t all_slots = 0;       // that would hold every expert
+  int64_t all_slots = 0;  // that would hold every expert
   int64_t prefill_chunk = 0;
 
-  uint64_t fixed_bytes() const {
-    return process_bytes + dense_bytes + kv_bytes + scratch_bytes;
-  }
-  uint64_t used_bytes() const {
-    return fixed_bytes() + static_cast<uint64_t>(slots) * slot_bytes;
-  }
+  uint64_t fixed_bytes() const { return process_bytes + dense_bytes + kv_bytes + scratch_bytes; }
+  uint64_t used_bytes() const { return fixed_bytes() + static_cast<uint64_t>(slots) * slot_bytes; }
   // The least budget with which a run of this prefill chunk can work, and the one that holds all.
   uint64_t minimum_bytes() const { return fixed_bytes() + slot_bytes; }
   uint64_t everything_bytes() const {

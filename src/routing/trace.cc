@@ -41,8 +41,8 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::Create(const std::string& path
   fmt::format_to(std::back_inserter(writer->buffer_),
                  "{{\"type\":\"meta\",\"version\":1,\"model\":{},\"architecture\":{},\"layers\":{},"
                  "\"experts\":{},\"top_k\":{},\"dtype\":{},\"seed\":{}}}\n",
-                 Quoted(meta.model), Quoted(meta.architecture), meta.layers, meta.experts, meta.top_k,
-                 Quoted(meta.dtype), meta.seed);
+                 Quoted(meta.model), Quoted(meta.architecture), meta.layers, meta.experts,
+                 meta.top_k, Quoted(meta.dtype), meta.seed);
   SLUICE_TRY(writer->Flush());
   return writer;
 }

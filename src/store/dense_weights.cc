@@ -17,8 +17,7 @@ uint64_t Aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment 
 // Rows that are read and packed together: whole pack groups, at least one.
 int64_t WindowRows(const TensorExtent& extent) {
   const int64_t group_bytes = Device::kPackRows * Spec(extent.format).row_bytes(extent.cols);
-  return Device::kPackRows *
-         std::max<int64_t>(1, static_cast<int64_t>(kWindowBytes) / group_bytes);
+  return Device::kPackRows * std::max<int64_t>(1, static_cast<int64_t>(kWindowBytes) / group_bytes);
 }
 
 uint64_t WindowBytesFor(const Model& model) {
@@ -28,7 +27,8 @@ uint64_t WindowBytesFor(const Model& model) {
     largest = std::max(largest,
                        static_cast<uint64_t>(rows * Spec(extent->format).row_bytes(extent->cols)));
   }
-  for (const TensorExtent* extent : model.dense.Vectors()) largest = std::max(largest, extent->bytes);
+  for (const TensorExtent* extent : model.dense.Vectors())
+    largest = std::max(largest, extent->bytes);
   return largest;
 }
 
@@ -97,7 +97,7 @@ class DenseWeights::Loader {
   const Progress& progress_;
   const uint64_t total_;
   uint64_t done_ = 0;
-  std::byte* next_;    // where the next matrix goes
+  std::byte* next_;  // where the next matrix goes
   std::byte* end_;
   std::byte* window_;  // raw rows
 };

@@ -1,5 +1,5 @@
-// Everything that is always resident: embeddings, attention, norms, routers. Read once, laid out for
-// the device, never evicted.
+// Everything that is always resident: embeddings, attention, norms, routers. Read once, laid out
+// for the device, never evicted.
 #pragma once
 
 #include <cstdint>

@@ -42,8 +42,7 @@ uint64_t ExpertStore::SlotBytes(const ExpertCatalog& experts) {
 }
 
 Result<std::unique_ptr<ExpertStore>> ExpertStore::Create(const Model& model, const Device& device,
-                                                         ThreadPool* pool,
-                                                         const Options& options) {
+                                                         ThreadPool* pool, const Options& options) {
   std::unique_ptr<ExpertStore> store(new ExpertStore(model, device, pool));
   const CacheShape shape{.layers = static_cast<int32_t>(model.spec.layers),
                          .experts = static_cast<int32_t>(model.spec.moe.experts)};
@@ -143,8 +142,7 @@ void ExpertStore::PackArrived() {
     for (const Segment& segment : Segments(model_.experts.Find(entry.id))) {
       std::byte* to = SlotAt(entry.slot) + segment.offset;
       const TensorExtent& extent = *segment.extent;
-      const uint64_t skip =
-          ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).skip;
+      const uint64_t skip = ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).skip;
       jobs.push_back({.extent = &extent, .from = to + skip, .to = to});
     }
     slots_[static_cast<size_t>(entry.slot)].ready = true;

@@ -1,8 +1,8 @@
 // Where experts' bytes are: slots of an arena with a hard cap, filled by asynchronous direct reads.
 //
 // ExpertCache decides which expert gets which slot; the store moves the bytes and never decides.
-// The life of a slot: Empty -> Filling (reads under way) -> Ready (packed for the device), and on to
-// Filling again once the expert in it has been computed and another was given its slot.
+// The life of a slot: Empty -> Filling (reads under way) -> Ready (packed for the device), and on
+// to Filling again once the expert in it has been computed and another was given its slot.
 // docs/expert-store.md draws it.
 #pragma once
 
@@ -29,9 +29,9 @@ struct ReadyExpert {
 };
 
 struct StoreStats {
-  uint64_t bytes_read = 0;    // from disk, alignment included
-  double stall_seconds = 0;   // waiting with nothing to compute
-  double read_seconds = 0;    // with at least one read known to be under way
+  uint64_t bytes_read = 0;   // from disk, alignment included
+  double stall_seconds = 0;  // waiting with nothing to compute
+  double read_seconds = 0;   // with at least one read known to be under way
 };
 
 class ExpertStore {

@@ -1,5 +1,6 @@
-// The store on the embedded model's real experts: with every size of arena, both kinds of reads, and
-// the reference device, whose layout is the file's own, what Next() shows must be the file's bytes.
+// The store on the embedded model's real experts: with every size of arena, both kinds of reads,
+// and the reference device, whose layout is the file's own, what Next() shows must be the file's
+// bytes.
 #include "store/expert_store.h"
 
 #include <gtest/gtest.h>
@@ -65,8 +66,7 @@ class ExpertStoreTest : public ::testing::Test {
       if (ready.empty()) break;
       for (const ReadyExpert& expert : ready) {
         EXPECT_TRUE(seen.insert(expert.group).second);
-        const ExpertExtent& extent =
-            model_->experts.Find({layer, groups[expert.group].expert});
+        const ExpertExtent& extent = model_->experts.Find({layer, groups[expert.group].expert});
         ExpectFileBytes(expert.weights.gate, extent.gate);
         ExpectFileBytes(expert.weights.up, extent.up);
         ExpectFileBytes(expert.weights.down, extent.down);
@@ -101,9 +101,11 @@ TEST_F(ExpertStoreTest, EveryArenaServesEveryCall) {
 
 TEST_F(ExpertStoreTest, OnceEverythingIsThereNothingIsRead) {
   auto store = Store(192, ReadQueue::Backend::kAuto);
-  for (int32_t layer = 0; layer < 6; ++layer) ASSERT_TRUE(Call(store.get(), layer, Groups(32)).ok());
+  for (int32_t layer = 0; layer < 6; ++layer)
+    ASSERT_TRUE(Call(store.get(), layer, Groups(32)).ok());
   const uint64_t read = store->stats().bytes_read;
-  for (int32_t layer = 0; layer < 6; ++layer) ASSERT_TRUE(Call(store.get(), layer, Groups(32)).ok());
+  for (int32_t layer = 0; layer < 6; ++layer)
+    ASSERT_TRUE(Call(store.get(), layer, Groups(32)).ok());
   EXPECT_EQ(store->stats().bytes_read, read);
   EXPECT_EQ(store->cache_stats().hits, 192U);
 }

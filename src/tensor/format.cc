@@ -42,8 +42,8 @@ float DotQ8(const std::byte* row, int64_t blocks, const Q8Row& x) {
   for (int64_t b = 0; b < blocks; ++b) {
     Q8BlockView views[kParts];
     for (int i = 0; i < kParts; ++i) views[i] = Q8Block(x, b * kParts + i);
-    sum = F::Dot(LoadBlock<F>(row + b * static_cast<int64_t>(sizeof(typename F::Block))), views,
-                 sum);
+    sum =
+        F::Dot(LoadBlock<F>(row + b * static_cast<int64_t>(sizeof(typename F::Block))), views, sum);
   }
   return sum;
 }
@@ -81,15 +81,17 @@ struct GgufType {
 };
 // ggml's type numbers, for messages about files that we cannot read.
 constexpr std::array kGgufTypes = {
-    GgufType{0, "F32"},      GgufType{1, "F16"},      GgufType{2, "Q4_0"},    GgufType{3, "Q4_1"},
-    GgufType{6, "Q5_0"},     GgufType{7, "Q5_1"},     GgufType{8, "Q8_0"},    GgufType{9, "Q8_1"},
-    GgufType{10, "Q2_K"},    GgufType{11, "Q3_K"},    GgufType{12, "Q4_K"},   GgufType{13, "Q5_K"},
-    GgufType{14, "Q6_K"},    GgufType{15, "Q8_K"},    GgufType{16, "IQ2_XXS"}, GgufType{17, "IQ2_XS"},
-    GgufType{18, "IQ3_XXS"}, GgufType{19, "IQ1_S"},   GgufType{20, "IQ4_NL"}, GgufType{21, "IQ3_S"},
-    GgufType{22, "IQ2_S"},   GgufType{23, "IQ4_XS"},  GgufType{24, "I8"},     GgufType{25, "I16"},
-    GgufType{26, "I32"},     GgufType{27, "I64"},     GgufType{28, "F64"},    GgufType{29, "IQ1_M"},
-    GgufType{30, "BF16"},    GgufType{34, "TQ1_0"},   GgufType{35, "TQ2_0"},  GgufType{39, "MXFP4"},
-    GgufType{40, "NVFP4"}};
+    GgufType{0, "F32"},     GgufType{1, "F16"},      GgufType{2, "Q4_0"},
+    GgufType{3, "Q4_1"},    GgufType{6, "Q5_0"},     GgufType{7, "Q5_1"},
+    GgufType{8, "Q8_0"},    GgufType{9, "Q8_1"},     GgufType{10, "Q2_K"},
+    GgufType{11, "Q3_K"},   GgufType{12, "Q4_K"},    GgufType{13, "Q5_K"},
+    GgufType{14, "Q6_K"},   GgufType{15, "Q8_K"},    GgufType{16, "IQ2_XXS"},
+    GgufType{17, "IQ2_XS"}, GgufType{18, "IQ3_XXS"}, GgufType{19, "IQ1_S"},
+    GgufType{20, "IQ4_NL"}, GgufType{21, "IQ3_S"},   GgufType{22, "IQ2_S"},
+    GgufType{23, "IQ4_XS"}, GgufType{24, "I8"},      GgufType{25, "I16"},
+    GgufType{26, "I32"},    GgufType{27, "I64"},     GgufType{28, "F64"},
+    GgufType{29, "IQ1_M"},  GgufType{30, "BF16"},    GgufType{34, "TQ1_0"},
+    GgufType{35, "TQ2_0"},  GgufType{39, "MXFP4"},   GgufType{40, "NVFP4"}};
 
 }  // namespace
 

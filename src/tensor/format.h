@@ -48,7 +48,8 @@ const FormatSpec& Spec(Format format);
 std::span<const FormatSpec> AllFormats();
 std::optional<Format> FormatOfGgufType(uint32_t type);
 std::optional<Format> FormatByName(std::string_view name);
-// The name of a GGUF tensor type, also of those that are not supported ("IQ4_XS"); "an unknown type" else.
+// The name of a GGUF tensor type, also of those that are not supported ("IQ4_XS"); "an unknown
+// type" else.
 std::string_view GgufTypeName(uint32_t type);
 
 // Calls visit.template operator()<F>() with the format's struct.
@@ -56,7 +57,8 @@ template <typename Visitor>
 auto VisitFormat(Format format, const Visitor& visit) {
   switch (format) {
 #define SLUICE_FORMAT_CASE(F) \
-  case Format::k##F: return visit.template operator()<F>();
+  case Format::k##F:          \
+    return visit.template operator()<F>();
     SLUICE_FORMATS(SLUICE_FORMAT_CASE)
 #undef SLUICE_FORMAT_CASE
   }

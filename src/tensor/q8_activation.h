@@ -14,11 +14,11 @@ inline constexpr int kQ8BlockElements = 32;
 
 // One row of quantized activations, a structure of arrays. Views do not own.
 struct Q8Row {
-  int8_t* q = nullptr;       // [cols]
-  float* scale = nullptr;    // [cols / 32]
-  int32_t* sum = nullptr;    // [cols / 32]  sum of q over the block
+  int8_t* q = nullptr;          // [cols]
+  float* scale = nullptr;       // [cols / 32]
+  int32_t* sum = nullptr;       // [cols / 32]  sum of q over the block
   float* scaled_sum = nullptr;  // [cols / 32]  scale * sum
-  int32_t* sum16 = nullptr;  // [cols / 16]  sum of q over each half block
+  int32_t* sum16 = nullptr;     // [cols / 16]  sum of q over each half block
 };
 
 // One block of a row, as a format's Dot reads it.

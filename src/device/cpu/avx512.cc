@@ -22,12 +22,13 @@
 #include "device/math.h"
 
 #if defined(__clang__)
-#pragma clang attribute push( \
+#pragma clang attribute push(                                                               \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"))), \
     apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,prefer-vector-width=512")
+#pragma GCC target( \
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,prefer-vector-width=512")
 #endif
 
 namespace sluice {
@@ -91,8 +92,8 @@ struct Isa {
   static SLUICE_INLINE int32_t RoundToBytes(V16f v, int8_t* out) {
     const F x = (F)v;
     const I rounded = _mm512_cvtps_epi32(x);
-    const __mmask16 inside = _mm512_cmp_epi32_mask(
-        _mm512_abs_epi32(rounded), Set1(127), _MM_CMPINT_LE);
+    const __mmask16 inside =
+        _mm512_cmp_epi32_mask(_mm512_abs_epi32(rounded), Set1(127), _MM_CMPINT_LE);
     const __mmask16 sane = inside & _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q) &
                            _mm512_cmp_epi32_mask(rounded, Set1(INT32_MIN), _MM_CMPINT_NE);
     const I kept = _mm512_maskz_mov_epi32(sane, rounded);

@@ -71,8 +71,7 @@ struct Inputs {
 
 class CpuOps final : public Ops {
  public:
-  CpuOps(const Kernels* kernels, ThreadPool* pool)
-      : kernels_(*kernels), pool_(*pool) {}
+  CpuOps(const Kernels* kernels, ThreadPool* pool) : kernels_(*kernels), pool_(*pool) {}
 
   void Embed(const WeightView& table, std::span<const int32_t> tokens, float* out) override {
     const FormatSpec& spec = Spec(table.format);

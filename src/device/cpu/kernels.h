@@ -1,5 +1,5 @@
-// What an instruction set provides: one table of functions, filled by avx2.cc and avx512.cc from the
-// same source (kernels.inl).
+// What an instruction set provides: one table of functions, filled by avx2.cc and avx512.cc from
+// the same source (kernels.inl).
 #pragma once
 
 #include <cstddef>

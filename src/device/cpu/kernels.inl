@@ -19,9 +19,7 @@ SLUICE_INLINE int32_t LoadDword(const int8_t* p) {
 // Fetches the line `kPrefetchBytes` ahead: measured to matter most for several columns, where the
 // out-of-order window alone does not run far enough ahead of DRAM.
 constexpr int kPrefetchBytes = 8192;
-SLUICE_INLINE void Prefetch(const std::byte* p) {
-  __builtin_prefetch(p + kPrefetchBytes, 0, 3);
-}
+SLUICE_INLINE void Prefetch(const std::byte* p) { __builtin_prefetch(p + kPrefetchBytes, 0, 3); }
 
 // ---- Q4_0: [d x2 blocks][4 lines][4 lines], or one block at the end ----------------------------
 
@@ -149,10 +147,9 @@ SLUICE_INLINE void SuperBlockQ4_K(const std::byte* at, int half, const Q8Row* x,
     typename Isa::I& scale = scales[pair / 2];
     typename Isa::I& min = mins[pair / 2];
     for (int odd = 0; odd < 2; ++odd) {
-      SubBlockQ4_K<C>(odd == 0 ? low_dots : high_dots,
-                      Isa::Mul(d, Isa::ToFloat(Isa::And(scale, byte))),
-                      Isa::Mul(dmin, Isa::ToFloat(Isa::And(min, byte))), x, first + 2 * pair + odd,
-                      sums);
+      SubBlockQ4_K<C>(
+          odd == 0 ? low_dots : high_dots, Isa::Mul(d, Isa::ToFloat(Isa::And(scale, byte))),
+          Isa::Mul(dmin, Isa::ToFloat(Isa::And(min, byte))), x, first + 2 * pair + odd, sums);
       scale = Isa::template ShiftRight<8>(scale);
       min = Isa::template ShiftRight<8>(min);
     }
@@ -183,8 +180,8 @@ SLUICE_INLINE void PartQ6_K(const std::byte* ql, const std::byte* qh, Isa::I sca
     for (int i = 4 * h; i < 4 * h + 4; ++i) {
       const Isa::I low_line = Isa::Load(ql + (kPart % 2 * 8 + i) * 64);
       const Isa::I low = kPart < 2 ? Isa::LowNibbles(low_line) : Isa::HighNibbles(low_line);
-      const Isa::I high =
-          Isa::And(Isa::template ShiftRight<2 * kPart>(Isa::Load(qh + i * 64)), Isa::Set1(0x03030303));
+      const Isa::I high = Isa::And(Isa::template ShiftRight<2 * kPart>(Isa::Load(qh + i * 64)),
+                                   Isa::Set1(0x03030303));
       const Isa::I q = Isa::Or(low, Isa::template ShiftLeft<4>(high));
       for (int c = 0; c < C; ++c) {
         dots[h][c] = Isa::DotU8(dots[h][c], q, Isa::Set1(LoadDword(x[c].q + block * 32 + 4 * i)));
@@ -195,8 +192,8 @@ SLUICE_INLINE void PartQ6_K(const std::byte* ql, const std::byte* qh, Isa::I sca
   const Isa::F scale0 = Isa::ToFloat(Isa::template SignedByte<kPart % 2 * 2>(scales));
   const Isa::F scale1 = Isa::ToFloat(Isa::template SignedByte<kPart % 2 * 2 + 1>(scales));
   for (int c = 0; c < C; ++c) {
-    const Isa::F dot = Isa::Fma(Isa::ToFloat(dots[1][c]), scale1,
-                                Isa::Mul(Isa::ToFloat(dots[0][c]), scale0));
+    const Isa::F dot =
+        Isa::Fma(Isa::ToFloat(dots[1][c]), scale1, Isa::Mul(Isa::ToFloat(dots[0][c]), scale0));
     sums[c] = Isa::Fma(dot, Isa::Mul(d, Isa::Set1F(x[c].scale[block])), sums[c]);
   }
 }
@@ -275,18 +272,28 @@ void TileBF16(const std::byte* group, int64_t cols, const float* const* x, float
 
 // Every tile gives a column the same bits whatever its neighbours: how columns are cut into calls
 // changes nothing but speed.
-#define SLUICE_TILE(F, Row)                                                                       \
-  void Any##F(const std::byte* group, int64_t cols, Row x, int columns, float* const* out) {      \
-    switch (columns) {                                                                            \
-      case 1: Tile##F<1>(group, cols, x, out); return;                                            \
-      case 2: Tile##F<2>(group, cols, x, out); return;                                            \
-      case 3: Tile##F<3>(group, cols, x, out); return;                                            \
-      case 4: Tile##F<4>(group, cols, x, out); return;                                            \
-      case 8: Tile##F<8>(group, cols, x, out); return;                                            \
-      default:                                                                                    \
-        Tile##F<4>(group, cols, x, out);                                                          \
-        Any##F(group, cols, x + 4, columns - 4, out + 4);                                         \
-    }                                                                                             \
+#define SLUICE_TILE(F, Row)                                                                  \
+  void Any##F(const std::byte* group, int64_t cols, Row x, int columns, float* const* out) { \
+    switch (columns) {                                                                       \
+      case 1:                                                                                \
+        Tile##F<1>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 2:                                                                                \
+        Tile##F<2>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 3:                                                                                \
+        Tile##F<3>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 4:                                                                                \
+        Tile##F<4>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 8:                                                                                \
+        Tile##F<8>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      default:                                                                               \
+        Tile##F<4>(group, cols, x, out);                                                     \
+        Any##F(group, cols, x + 4, columns - 4, out + 4);                                    \
+    }                                                                                        \
   }
 SLUICE_TILE(Q4_0, const Q8Row*)
 SLUICE_TILE(Q8_0, const Q8Row*)
@@ -299,19 +306,28 @@ SLUICE_TILE(BF16, const float* const*)
 
 Kernels::TileQ8 FindTileQ8(Format format) {
   switch (format) {
-    case Format::kQ4_0: return AnyQ4_0;
-    case Format::kQ8_0: return AnyQ8_0;
-    case Format::kQ4_K: return AnyQ4_K;
-    case Format::kQ6_K: return AnyQ6_K;
-    default: return nullptr;
+    case Format::kQ4_0:
+      return AnyQ4_0;
+    case Format::kQ8_0:
+      return AnyQ8_0;
+    case Format::kQ4_K:
+      return AnyQ4_K;
+    case Format::kQ6_K:
+      return AnyQ6_K;
+    default:
+      return nullptr;
   }
 }
 Kernels::TileF32 FindTileF32(Format format) {
   switch (format) {
-    case Format::kF32: return AnyF32;
-    case Format::kF16: return AnyF16;
-    case Format::kBF16: return AnyBF16;
-    default: return nullptr;
+    case Format::kF32:
+      return AnyF32;
+    case Format::kF16:
+      return AnyF16;
+    case Format::kBF16:
+      return AnyBF16;
+    default:
+      return nullptr;
   }
 }
 
@@ -410,7 +426,8 @@ void QuantizeRow(const float* x, int64_t cols, const Q8Row& row) {
   }
 }
 
-// ---- attention: one token, one KV head, all its query heads --------------------------------------
+// ---- attention: one token, one KV head, all its query heads
+// --------------------------------------
 
 template <KvFormat kFormat>
 SLUICE_INLINE V16f LoadKv16(const std::byte* row, int64_t i) {
@@ -436,11 +453,11 @@ void AttendHeads(const KvLayout& layout, const KvPlace& place, int64_t kv_head, 
   constexpr int64_t kBlock = 64;
   const int64_t dim = layout.head_dim;
   const int64_t row_bytes = KvRowBytes(kFormat, dim);
-  float* scores = scratch;                   // [group, 64]
-  float* maxima = scores + group * kBlock;   // [group]
-  float* totals = maxima + group;            // [group]
-  float* sums = totals + group;              // [group, head_dim]
-  float* row = sums + group * dim;           // [head_dim]
+  float* scores = scratch;                  // [group, 64]
+  float* maxima = scores + group * kBlock;  // [group]
+  float* totals = maxima + group;           // [group]
+  float* sums = totals + group;             // [group, head_dim]
+  float* row = sums + group * dim;          // [head_dim]
   for (int64_t g = 0; g < group; ++g) {
     maxima[g] = -__builtin_inff();
     totals[g] = 0;

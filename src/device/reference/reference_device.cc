@@ -2,8 +2,8 @@
 // file's own layout. Slow on purpose; conformance_test.cc holds every other device to it.
 //
 // Quantized formats define their product with activations rounded to int8 (tensor/q8_activation.h).
-// The device `exact` leaves that rounding out: it computes with the numbers that the file holds, and
-// is what logits of quantized files are compared with Transformers on.
+// The device `exact` leaves that rounding out: it computes with the numbers that the file holds,
+// and is what logits of quantized files are compared with Transformers on.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -173,10 +173,10 @@ class ReferenceOps final : public Ops {
     std::vector<float> row(static_cast<size_t>(dim));
     std::vector<float> scores;
     const auto decode = [&](KvPart part, int64_t position) {
-      DecodeKvRow(layout.format,
-                  place.pages[position / layout.page_tokens] +
-                      KvRowOffset(layout, part, kv_head, position),
-                  dim, row.data());
+      DecodeKvRow(
+          layout.format,
+          place.pages[position / layout.page_tokens] + KvRowOffset(layout, part, kv_head, position),
+          dim, row.data());
     };
     for (int64_t p = 0; p <= place.position; ++p) {
       decode(KvPart::kKey, p);
@@ -202,7 +202,8 @@ class ReferenceOps final : public Ops {
 
 class ReferenceDevice final : public Device {
  public:
-  explicit ReferenceDevice(Activations activations) : activations_(activations), ops_(activations) {}
+  explicit ReferenceDevice(Activations activations)
+      : activations_(activations), ops_(activations) {}
 
   std::string name() const override {
     return activations_ == Activations::kExact ? "exact" : "reference";

@@ -8,7 +8,8 @@ namespace {
 Result<ModelSpec> FromGguf(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(const int64_t experts, metadata.IntOr("llama.expert_count", 0, 65536, 0));
   if (experts == 0) {
-    return UnsupportedError(metadata.source() + ": a dense Llama model; sluice runs models of experts");
+    return UnsupportedError(metadata.source() +
+                            ": a dense Llama model; sluice runs models of experts");
   }
   SLUICE_TRY_ASSIGN(ModelSpec spec, ReadGgufSpec(metadata));
   spec.moe.renormalise = true;

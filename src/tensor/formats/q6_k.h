@@ -1,5 +1,5 @@
-// Q6_K: 256 six-bit numbers in 16 sub-blocks of 16 with int8 scales; element = d * scale * (q - 32).
-// Each half of 128 keeps low nibbles in 64 bytes of ql and upper bit pairs in 32 bytes of qh.
+// Q6_K: 256 six-bit numbers in 16 sub-blocks of 16 with int8 scales; element = d * scale * (q -
+// 32). Each half of 128 keeps low nibbles in 64 bytes of ql and upper bit pairs in 32 bytes of qh.
 #pragma once
 
 #include "base/fp16.h"
