@@ -77,6 +77,8 @@ class TokenStream {
   class Channel;
   explicit TokenStream(std::shared_ptr<Channel> channel);
   ~TokenStream();
+  TokenStream(const TokenStream&) = delete;
+  TokenStream& operator=(const TokenStream&) = delete;
   TokenStream(TokenStream&&) noexcept;
   TokenStream& operator=(TokenStream&&) noexcept;
 

@@ -17,6 +17,8 @@ class PageBuffer {
   PageBuffer() = default;
   static Result<PageBuffer> Allocate(size_t bytes, const std::string& purpose);
   ~PageBuffer();
+  PageBuffer(const PageBuffer&) = delete;
+  PageBuffer& operator=(const PageBuffer&) = delete;
   PageBuffer(PageBuffer&& other) noexcept;
   PageBuffer& operator=(PageBuffer&& other) noexcept;
 

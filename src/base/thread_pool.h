@@ -12,7 +12,7 @@ namespace sluice {
 // Items are claimed one by one, in order: which thread runs an item must not matter to its result.
 // A worker that sleeps never delays a loop: it joins if it wakes in time, and the loop is over when
 // every item is done. ParallelFor may be called by one thread at a time.
-class ThreadPool {
+class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines of their own
  public:
   // Fewer threads where the system does not give as many: see size().
   explicit ThreadPool(int threads);

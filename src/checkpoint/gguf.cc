@@ -67,7 +67,7 @@ class Cursor {
 
   template <typename T>
   Result<T> Scalar() {
-    T value;
+    T value{};
     SLUICE_TRY(Read(&value, sizeof(value)));
     return value;
   }

@@ -152,6 +152,23 @@ Result<std::pair<uint64_t, uint64_t>> CheckEntry(const Entry& entry, uint64_t da
   return std::pair(begin, end);
 }
 
+// The format allows neither holes nor overlap.
+Status CheckCovered(std::vector<std::pair<uint64_t, uint64_t>> ranges, uint64_t data_bytes) {
+  std::ranges::sort(ranges);
+  uint64_t covered = 0;
+  for (const auto& [begin, end] : ranges) {
+    if (begin != covered) {
+      return CorruptError(
+          fmt::format("hole or overlap at byte {} of the data", std::min(begin, covered)));
+    }
+    covered = end;
+  }
+  if (covered != data_bytes) {
+    return CorruptError(fmt::format("{} bytes after the last tensor", data_bytes - covered));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status ReadSafetensors(const File* file, TensorTable* tensors) {
@@ -184,21 +201,7 @@ Status ReadSafetensors(const File* file, TensorTable* tensors) {
                        .shape = std::vector<int64_t>(entry.shape.begin(), entry.shape.end())};
     SLUICE_TRY(tensors->Insert(entry.name, std::move(placed)));
   }
-  // The format allows neither holes nor overlap.
-  std::ranges::sort(ranges);
-  uint64_t covered = 0;
-  for (const auto& [begin, end] : ranges) {
-    if (begin != covered) {
-      return CorruptError(fmt::format("{}: hole or overlap at byte {} of the data", file->name(),
-                                      std::min(begin, covered)));
-    }
-    covered = end;
-  }
-  if (covered != data_bytes) {
-    return CorruptError(
-        fmt::format("{}: {} bytes after the last tensor", file->name(), data_bytes - covered));
-  }
-  return {};
+  return CheckCovered(std::move(ranges), data_bytes).Annotate(file->name());
 }
 
 }  // namespace sluice

@@ -66,6 +66,7 @@ void AddEngineFlags(CLI::App* app, EngineOptions* options) {
       ->capture_default_str();
   app->add_option("--policy", options->policy, "which experts to forget first: lru")
       ->capture_default_str();
+  app->add_option("--trace", options->trace_path, "write the routing as JSON lines to this file");
   app->add_option("--device", options->device, "auto, avx512, avx2, reference or exact")
       ->capture_default_str();
 }

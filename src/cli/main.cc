@@ -62,4 +62,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) { return sluice::Main(argc, argv); }
+// Whatever else is thrown is a bug, and ends the program.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
+  return sluice::Main(argc, argv);
+}

@@ -29,7 +29,6 @@ class RunCommand final : public Command {
     app->add_option("--stop", request_.stop, "text that ends the answer; may be repeated")
         ->allow_extra_args(false);
     app->add_flag("--ignore-eos", request_.ignore_eos, "go on after the end of the text");
-    app->add_option("--trace", options_.trace_path, "write the routing as JSON lines to this file");
     app->add_option("--stats", stats_path_, "write statistics as JSON to this file");
     app->add_option(
         "--logits", logits_path_,
@@ -135,6 +134,7 @@ class RunCommand final : public Command {
     if (!stats.trace_error.empty()) fmt::print(stderr, "sluice: {}\n", stats.trace_error);
     if (stats_path_.empty()) return {};
     std::vector<AnsweredRequest> records;
+    records.reserve(answers.size());
     for (const Answered& answer : answers) records.push_back(answer.record);
     return WriteFile(
         stats_path_,

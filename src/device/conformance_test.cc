@@ -190,8 +190,8 @@ TEST_P(ConformanceTest, NormRopeAndCombineAgree) {
     std::vector<float> b = x;
     const std::vector<float> cosine = RandomFloats(tokens * 10, &random_);
     const std::vector<float> sine = RandomFloats(tokens * 10, &random_);
-    reference_->ops().Rope(a.data(), tokens, 5, 20, cosine.data(), sine.data(), style);
-    device_->ops().Rope(b.data(), tokens, 5, 20, cosine.data(), sine.data(), style);
+    reference_->ops().Rope(a.data(), tokens, 5, 20, {cosine.data(), sine.data(), style});
+    device_->ops().Rope(b.data(), tokens, 5, 20, {cosine.data(), sine.data(), style});
     EXPECT_EQ(a, b);
   }
 

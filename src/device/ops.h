@@ -33,6 +33,12 @@ enum class RopeStyle {
   kPairs,   // rotates (x[2i], x[2i + 1]): GGUF "NORM", whose Q and K rows are permuted
 };
 
+struct RopeAngles {
+  const float* cosine = nullptr;  // [tokens, head_dim / 2]
+  const float* sine = nullptr;    // [tokens, head_dim / 2]
+  RopeStyle style = RopeStyle::kHalves;
+};
+
 // Formats of the KV cache; Q8_0 as tensor/formats/q8_0.h has it.
 enum class KvFormat { kF32, kF16, kBF16, kQ8_0 };
 // Bytes of one head's key or value of one token.
@@ -102,9 +108,9 @@ class Ops {
   // FormatSpec::dot_q8 or dot_f32 defines.
   virtual void MatMul(const float* x, int64_t tokens, std::span<const Product> products) = 0;
 
-  // Rotates x [tokens, heads, head_dim] in place; cosine, sine [tokens, head_dim / 2].
-  virtual void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim, const float* cosine,
-                    const float* sine, RopeStyle style) = 0;
+  // Rotates x [tokens, heads, head_dim] in place.
+  virtual void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim,
+                    const RopeAngles& angles) = 0;
 
   // Encodes k, v [tokens, kv_heads, head_dim] into the tokens' pages.
   virtual void AppendKv(const KvLayout& layout, std::span<const KvPlace> places, const float* k,

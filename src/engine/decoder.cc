@@ -72,10 +72,10 @@ void Decoder::Attention(int64_t layer, const LayerWeights& weights, const Batch&
                          {.weight = weights.v, .out = buffers_.v.data()}};
   ops_.MatMul(buffers_.normed.data(), tokens, qkv);
   QkNorms(weights, tokens);
-  ops_.Rope(buffers_.q.data(), tokens, a.heads, a.head_dim, buffers_.cosine.data(),
-            buffers_.sine.data(), style);
-  ops_.Rope(buffers_.k.data(), tokens, a.kv_heads, a.head_dim, buffers_.cosine.data(),
-            buffers_.sine.data(), style);
+  const RopeAngles angles{
+      .cosine = buffers_.cosine.data(), .sine = buffers_.sine.data(), .style = style};
+  ops_.Rope(buffers_.q.data(), tokens, a.heads, a.head_dim, angles);
+  ops_.Rope(buffers_.k.data(), tokens, a.kv_heads, a.head_dim, angles);
   const KvLayout layout = kv_.Layout(layer);
   ops_.AppendKv(layout, batch.places, buffers_.k.data(), buffers_.v.data());
   const float scale = 1.0F / std::sqrt(static_cast<float>(a.head_dim));

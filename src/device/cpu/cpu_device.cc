@@ -113,14 +113,14 @@ class CpuOps final : public Ops {
     RunWork(work);
   }
 
-  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim, const float* cosine,
-            const float* sine, RopeStyle style) override {
+  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim,
+            const RopeAngles& angles) override {
     const int64_t half = head_dim / 2;
-    const int64_t first_step = style == RopeStyle::kHalves ? 1 : 2;
-    const int64_t second = style == RopeStyle::kHalves ? half : 1;
+    const int64_t first_step = angles.style == RopeStyle::kHalves ? 1 : 2;
+    const int64_t second = angles.style == RopeStyle::kHalves ? half : 1;
     ForRows(tokens, heads * head_dim, [&](int64_t t) {
-      const float* c = cosine + t * half;
-      const float* s = sine + t * half;
+      const float* c = angles.cosine + t * half;
+      const float* s = angles.sine + t * half;
       for (int64_t h = 0; h < heads; ++h) {
         float* head = x + (t * heads + h) * head_dim;
         for (int64_t i = 0; i < half; ++i) {

@@ -16,7 +16,7 @@ void ForEachUnit(const FormatSpec& spec, int64_t cols, const Visit& visit) {
     for (const FormatField& field : spec.fields) {
       for (int64_t block = first; block < last; ++block) {
         for (int i = 0; i < field.count; ++i) {
-          visit(block * spec.block_bytes + field.offset + i * field.width, unit_offset,
+          visit(block * spec.block_bytes + field.offset + int64_t{i} * field.width, unit_offset,
                 field.width);
           unit_offset += field.width;
         }

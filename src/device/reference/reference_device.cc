@@ -77,17 +77,17 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim, const float* cosine,
-            const float* sine, RopeStyle style) override {
+  void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim,
+            const RopeAngles& angles) override {
     const int64_t half = head_dim / 2;
     for (int64_t t = 0; t < tokens; ++t) {
       for (int64_t h = 0; h < heads; ++h) {
         float* head = x + (t * heads + h) * head_dim;
         for (int64_t i = 0; i < half; ++i) {
-          float& a = style == RopeStyle::kHalves ? head[i] : head[2 * i];
-          float& b = style == RopeStyle::kHalves ? head[i + half] : head[2 * i + 1];
-          const float c = cosine[t * half + i];
-          const float s = sine[t * half + i];
+          float& a = angles.style == RopeStyle::kHalves ? head[i] : head[2 * i];
+          float& b = angles.style == RopeStyle::kHalves ? head[i + half] : head[2 * i + 1];
+          const float c = angles.cosine[t * half + i];
+          const float s = angles.sine[t * half + i];
           const float rotated_a = a * c - b * s;
           b = b * c + a * s;
           a = rotated_a;

@@ -33,7 +33,8 @@ struct Q6_K {
   static void Decode(const Block& block, float* out) {
     const float d = F16ToF32(block.d);
     for (int i = 0; i < 256; ++i) {
-      const float scale = d * static_cast<float>(block.scales[i / 16]);
+      const int sub_block = i / 16;
+      const float scale = d * static_cast<float>(block.scales[sub_block]);
       out[i] = scale * static_cast<float>(Quant(block, i) - 32);
     }
   }
