@@ -37,6 +37,10 @@ class Writer:
             return gguf.quants.quantize(values, self.kind)
         blocks = int(np.prod(shape)) // elements
         raw = self.random.integers(0, 256, (blocks, block_bytes), dtype=np.uint8)
+        if self.name == "Q4_0":
+            # Nibbles 1..15 have mean 8, which stands for 0: weights with another mean would make all
+            # tokens alike, and route them to the same experts.
+            raw = (raw % 15 + 1) | ((raw // 15 % 15 + 1) << 4)
         for offset, scale in SCALES[self.name].items():
             half = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
             raw[:, offset:offset + 2] = half

@@ -38,6 +38,8 @@ struct Request {
   SamplingParams sampling;
   int64_t max_tokens = -1;        // -1: until the end of text or of the context; 0: none
   std::vector<std::string> stop;  // ends the answer; not part of it
+  // Teacher forcing: the answer's tokens are these, whatever the logits say, until they run out.
+  std::vector<int32_t> forced_ids;
   bool ignore_eos = false;
   int top_logprobs = 0;  // alternatives per token, at most 20
   LogitsWanted logits = LogitsWanted::kNone;
@@ -103,6 +105,7 @@ struct EngineStats {
   int threads = 0;
   int64_t context_tokens = 0;
   int64_t prefill_chunk = 0;
+  int64_t vocab = 0;
   int64_t accesses_per_token = 0;  // layers times experts per token
   struct Memory {                  // bytes
     uint64_t budget = 0, peak_rss = 0, dense = 0, kv = 0, scratch = 0, slot_bytes = 0;

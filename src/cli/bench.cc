@@ -66,6 +66,7 @@ class BenchCommand final : public Command {
       return opened.status().Annotate(fmt::format("bench of {} + {} tokens", prompt_, generate_));
     }
     const std::unique_ptr<Engine> engine = std::move(opened).value();
+    vocab_ = engine->stats().vocab;
     SLUICE_TRY(ReadTokens(*engine));
     std::vector<Row> rows;
     if (prompt_ > 0) {
@@ -91,13 +92,13 @@ class BenchCommand final : public Command {
     return {};
   }
 
-  // Distinct tokens per sequence: equal ones would route alike.
-  std::vector<int32_t> Prompt(int64_t count) {
+  // Distinct tokens per sequence, also for the answers: a model that repeats itself would route
+  // every token alike.
+  std::vector<int32_t> Tokens(int64_t count) {
     std::vector<int32_t> ids;
     for (int64_t i = 0; i < count; ++i) {
-      constexpr int32_t kAnyVocabulary = 256;  // every vocabulary has these ids
       ids.push_back(tokens_.empty()
-                        ? static_cast<int32_t>(random_() % kAnyVocabulary)
+                        ? static_cast<int32_t>(random_() % static_cast<uint64_t>(vocab_))
                         : tokens_[(next_token_ + static_cast<size_t>(i)) % tokens_.size()]);
     }
     next_token_ += static_cast<size_t>(count) + 1;
@@ -134,9 +135,10 @@ class BenchCommand final : public Command {
     const auto begin = std::chrono::steady_clock::now();
     std::vector<TokenStream> streams;
     for (int b = 0; b < batch_; ++b) {
-      SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Prompt(prompt),
+      SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Tokens(prompt),
                                                             .max_tokens = generate,
-                                                            .ignore_eos = true}));
+                                                            .forced_ids = Tokens(generate),
+                                          .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
     double decode_seconds = 0;
@@ -212,6 +214,7 @@ class BenchCommand final : public Command {
   int repetitions_ = 3;
   std::string text_;
   bool json_ = false;
+  int64_t vocab_ = 1;
   std::vector<int32_t> tokens_;
   size_t next_token_ = 0;
   std::mt19937 random_{1};

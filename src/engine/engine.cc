@@ -219,6 +219,7 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   stats_.threads = threads;
   stats_.context_tokens = context_tokens_;
   stats_.prefill_chunk = plan.prefill_chunk;
+  stats_.vocab = model_.spec.vocab;
   stats_.accesses_per_token = model_.spec.layers * model_.spec.moe.top_k;
   stats_.memory = {.budget = plan.budget_bytes,
                    .dense = plan.dense_bytes,
@@ -248,10 +249,12 @@ Result<std::vector<int32_t>> Engine::Impl::PromptIds(const Request& request) con
     ids.insert(ids.end(), text.begin(), text.end());
   }
   if (ids.empty()) return InvalidArgumentError("the prompt is empty");
-  for (const int32_t id : ids) {
-    if (id < 0 || id >= model_.spec.vocab) {
-      return InvalidArgumentError(
-          fmt::format("token id {} is outside the vocabulary of {}", id, model_.spec.vocab));
+  for (const std::vector<int32_t>* list : {&std::as_const(ids), &request.forced_ids}) {
+    for (const int32_t id : *list) {
+      if (id < 0 || id >= model_.spec.vocab) {
+        return InvalidArgumentError(
+            fmt::format("token id {} is outside the vocabulary of {}", id, model_.spec.vocab));
+      }
     }
   }
   return ids;
