@@ -35,6 +35,7 @@ STORY_SHARE = 0.12  # of the examples in long rows
 STORY_WEIGHT = 0.3  # a story's tokens are many and partly chance
 BALANCE = 0.01
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
+MUON_DECAY = 0.5  # keeps singular values below about 1 / MUON_DECAY
 DECAY_SHARE = 0.5  # the last half of the steps brings the learning rate down to zero
 WARMUP_STEPS = 50
 FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 200, 100  # steps
@@ -137,7 +138,7 @@ class Muon:
             momentum.lerp_(p.grad, 0.05)
             update = orthogonalise(p.grad.lerp(momentum, 0.95))
             scale = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
-            p.add_(update, alpha=-rate * scale)
+            p.mul_(1 - rate * MUON_DECAY).add_(update, alpha=-rate * scale)
 
 
 def split_parameters(net: model.Rill):
