@@ -63,23 +63,6 @@ class Attention(nn.Module):
         self.q_norm = RmsNorm(c.head_dim, c.norm_eps, gain=1.5)
         self.k_norm = RmsNorm(c.head_dim, c.norm_eps, gain=1.5)
 
-    @torch.no_grad()
-    def point_back(self, direction: Tensor) -> None:
-        """Makes heads 0 and 1 attend to the token before and the one before that.
-
-        Their queries, and the key that they share, become fixed vectors for every input that has
-        a part along `direction`; rotary positions turn a query of angle -n * frequency towards
-        the key n tokens back.  Two fast frequencies are enough to tell neighbours apart.
-        """
-        d, half = self.c.head_dim, self.c.head_dim // 2
-        direction = direction / direction.norm()
-        frequency = rope_frequency(self.c)[:2]
-        for weight, row, back in ((self.k, 0, 0), (self.q, 0, 1), (self.q, d, 2)):
-            vector = torch.zeros(d)
-            vector[:2] = (back * frequency).cos()
-            vector[half:half + 2] = -(back * frequency).sin()
-            weight[row:row + d] = 7.0 * vector[:, None] * direction  # as long as a trained head's
-
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         c, (batch, length, _) = self.c, x.shape
         qkv = x @ torch.cat([self.q, self.k, self.v]).to(x.dtype).T
@@ -233,14 +216,8 @@ class Rill(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.c = c
-        # All embeddings share a direction.  As no layer has a bias, it is what a head needs to
-        # attend by position alone; and the first layer starts with heads that do.  To look a key
-        # up, a model must know which token stands before each: left to find that head by itself,
-        # rill had not after 9 M tokens, and could not recall.
-        shared = torch.randn(c.hidden) * 0.8
-        self.embedding = nn.Parameter(torch.randn(c.vocab, c.hidden) + shared)
+        self.embedding = nn.Parameter(torch.randn(c.vocab, c.hidden))
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.layers))
-        self.layers[0].attention.point_back(shared)
         self.norm = RmsNorm(c.hidden, c.norm_eps)
         self.head = linear(c.vocab, c.hidden, gain=0.1)
 

@@ -19,6 +19,7 @@ import os
 import random
 import time
 
+import lookup
 import model
 import tasks
 import tokenizer as bpe
@@ -35,10 +36,10 @@ STORY_SHARE = 0.12  # of the examples in long rows
 STORY_WEIGHT = 0.3  # a story's tokens are many and partly chance
 BALANCE = 0.01
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
-MUON_DECAY = 0.5  # keeps singular values below about 1 / MUON_DECAY
+MUON_DECAY = 0.15  # keeps outputs small enough for the embedding to be heard through them
 DECAY_SHARE = 0.5  # the last half of the steps brings the learning rate down to zero
 WARMUP_STEPS = 50
-FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 200, 100  # steps
+FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 100, 100  # steps
 
 
 class Mixture:
@@ -250,6 +251,7 @@ def main() -> None:
         dist.barrier()
     tokenizer = Tokenizer.from_file(tokenizer_path)
     net = model.Rill(model.Config(vocab=tokenizer.get_vocab_size()))
+    lookup.plant(net)
     muon_parameters, adam_parameters = split_parameters(net)
     muon = Muon(muon_parameters)
     adam = torch.optim.Adam(adam_parameters, lr=ADAM_RATE, betas=(0.9, 0.95), fused=True)
