@@ -261,12 +261,16 @@ FACTS = [
 ]
 
 
+def fact_prompt(wording: str, subject: str) -> str:
+    question = wording.format(subject)
+    return f"Q: {question[0].upper()}{question[1:]} A:"
+
+
 def facts(rng: random.Random) -> Example:
     """A fixed table of facts.  What is held out is a wording: each fact is trained in others."""
     table, wordings = rng.choices(FACTS, weights=[len(table) for table, _ in FACTS])[0]
     subject = rng.choice(sorted(table))
-    question = rng.choice(wordings).format(subject)
-    return Example(f"Q: {question[0].upper()}{question[1:]} A:", f" {table[subject]}")
+    return Example(fact_prompt(rng.choice(wordings), subject), f" {table[subject]}")
 
 
 # --- stories -------------------------------------------------------------------------------------
