@@ -2,6 +2,7 @@
 
     torchrun --nproc_per_node 2 tools/rill/train.py --folder run --steps 4000
     (the same command again goes on from run/checkpoint.pt; another --steps moves the end)
+    (MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16000000000 before it saves glibc many page faults)
 
 What is done, in the order of the code below:
   - data: short examples share a row; tokens see only their own example (most of the time), so
