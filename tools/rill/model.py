@@ -35,9 +35,9 @@ class Config:
 
 
 class RmsNorm(nn.Module):
-    def __init__(self, size: int, eps: float):
+    def __init__(self, size: int, eps: float, gain: float = 1.0):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(size))
+        self.weight = nn.Parameter(torch.full((size,), gain))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,8 +58,10 @@ class Attention(nn.Module):
         self.k = linear(c.kv_heads * c.head_dim, c.hidden)
         self.v = linear(c.kv_heads * c.head_dim, c.hidden)
         self.o = linear(c.hidden, c.heads * c.head_dim, gain=0.2)
-        self.q_norm = RmsNorm(c.head_dim, c.norm_eps)
-        self.k_norm = RmsNorm(c.head_dim, c.norm_eps)
+        # A head's largest score is sqrt(head_dim) times both gains.  With gains of 1, heads of 32
+        # cannot attend sharply enough to find one key among many, and gains grow slowly.
+        self.q_norm = RmsNorm(c.head_dim, c.norm_eps, gain=1.5)
+        self.k_norm = RmsNorm(c.head_dim, c.norm_eps, gain=1.5)
 
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         c, (batch, length, _) = self.c, x.shape
@@ -75,8 +77,12 @@ class Attention(nn.Module):
         return y.transpose(1, 2).reshape(batch, length, -1) @ self.o.to(x.dtype).T
 
 
+def rope_frequency(c: Config) -> Tensor:
+    return c.rope_theta ** (-torch.arange(0, c.head_dim, 2) / c.head_dim)
+
+
 def rope_table(c: Config, length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    frequency = c.rope_theta ** (-torch.arange(0, c.head_dim, 2) / c.head_dim)
+    frequency = rope_frequency(c)
     angle = torch.arange(length)[:, None] * torch.cat([frequency, frequency])
     return angle.cos().to(dtype), angle.sin().to(dtype)
 
@@ -210,7 +216,7 @@ class Rill(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.c = c
-        self.embedding = nn.Parameter(torch.randn(c.vocab, c.hidden) * 0.5)
+        self.embedding = nn.Parameter(torch.randn(c.vocab, c.hidden))
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.layers))
         self.norm = RmsNorm(c.hidden, c.norm_eps)
         self.head = linear(c.vocab, c.hidden, gain=0.1)

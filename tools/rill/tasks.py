@@ -7,7 +7,7 @@ Pure Python, seeded, no files: the same seed writes the same text.
     python tools/rill/tasks.py --show sort -n 10
 
 Held out: an example whose prompt hashes to 0 modulo 20 is never trained on (`is_held_out`).
-Kinds of question that are a fixed table (7 * 8, "7 h to min") mark themselves `table`: all of
+Questions that form a small fixed table (7 * 8, "7 h to min", weekdays) are marked `table`: all of
 them are trained, none is held out, and no accuracy is claimed for them.
 """
 
@@ -99,15 +99,26 @@ def lists(rng: random.Random) -> Example:
     return Example(f"{which}: {join(values)} =", f" {answer}")
 
 
+def copying(rng: random.Random) -> Example:
+    """Words again, or the word after one: what a model needs first to look anything up."""
+    words = rng.sample(WORDS, rng.randint(2, 12))
+    if rng.random() < 0.8:
+        return Example(f"copy: {join(words)} =", f" {join(words)}")
+    i = rng.randrange(len(words) - 1)
+    return Example(f"after: {join(words)} ; {words[i]} =", f" {words[i + 1]}")
+
+
 def recall(rng: random.Random) -> Example:
-    keys = rng.sample(WORDS, rng.randint(2, 6))
+    """The values of one or more keys."""
+    keys = rng.sample(WORDS, rng.choice([2, 2, 3, 3, 4, 5, 6]))
     if rng.random() < 0.5:
         values = [rng.randint(0, 99) for _ in keys]
     else:
         values = [rng.choice(COLORS) for _ in keys]
-    i = rng.randrange(len(keys))
     pairs = join(f"{key}={value}" for key, value in zip(keys, values))
-    return Example(f"recall: {pairs} ; {keys[i]} =", f" {values[i]}")
+    asked = rng.sample(range(len(keys)), 1 if rng.random() < 0.5 else rng.randint(1, len(keys)))
+    return Example(f"recall: {pairs} ; {join(keys[i] for i in asked)} =",
+                   f" {join(values[i] for i in asked)}")
 
 
 def brackets(rng: random.Random) -> Example:
@@ -149,7 +160,7 @@ def dates(rng: random.Random) -> Example:
     if rng.random() < 0.3:
         day, steps = rng.randrange(7), rng.randint(1, 20)
         answer = WEEKDAYS[(day + (steps if sign == "+" else -steps)) % 7]
-        return Example(f"weekday: {WEEKDAYS[day]} {sign} {steps} days =", f" {answer}")
+        return Example(f"weekday: {WEEKDAYS[day]} {sign} {steps} days =", f" {answer}", table=True)
     month, steps = rng.randrange(12), rng.randint(1, 14)
     day = rng.randint(1, MONTHS[month][1])
     prompt = f"date: {day} {MONTHS[month][0]} {sign} {steps} days ="
@@ -233,24 +244,33 @@ COLOR_OF = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", 
             "a lemon": "yellow", "milk": "white", "a tomato": "red"}
 FACTS = [
     (CAPITALS, ["What is the capital of {}?", "Which city is the capital of {}?",
-                "{} has which capital?", "Name the capital of {}."]),
+                "{} has which capital?", "Name the capital of {}.",
+                "Tell me the capital of {}.", "The capital of {} is what?"]),
     (SOUNDS, ["What does a {} say?", "Which sound does a {} make?", "What is the sound of a {}?",
-              "Name the sound of a {}."]),
+              "Name the sound of a {}.", "Tell me the sound of a {}.",
+              "The sound of a {} is what?"]),
     (OPPOSITES, ["What is the opposite of {}?", "Which word is the opposite of {}?",
-                 "{} has which opposite?", "Name the opposite of {}."]),
+                 "{} has which opposite?", "Name the opposite of {}.",
+                 "Tell me the opposite of {}.", "The opposite of {} is what?"]),
     (YOUNG, ["What is a young {} called?", "What is the name of a young {}?",
-             "A young {} is called what?", "Name the young of a {}."]),
+             "A young {} is called what?", "Name the young of a {}.",
+             "Tell me the young of a {}.", "The young of a {} is called what?"]),
     (COLOR_OF, ["What color is {}?", "Which color does {} have?", "What is the color of {}?",
-                "Name the color of {}."]),
+                "Name the color of {}.", "Tell me the color of {}.",
+                "The color of {} is what?"]),
 ]
+
+
+def fact_prompt(wording: str, subject: str) -> str:
+    question = wording.format(subject)
+    return f"Q: {question[0].upper()}{question[1:]} A:"
 
 
 def facts(rng: random.Random) -> Example:
     """A fixed table of facts.  What is held out is a wording: each fact is trained in others."""
     table, wordings = rng.choices(FACTS, weights=[len(table) for table, _ in FACTS])[0]
     subject = rng.choice(sorted(table))
-    question = rng.choice(wordings).format(subject)
-    return Example(f"Q: {question[0].upper()}{question[1:]} A:", f" {table[subject]}")
+    return Example(fact_prompt(rng.choice(wordings), subject), f" {table[subject]}")
 
 
 # --- stories -------------------------------------------------------------------------------------
@@ -315,9 +335,10 @@ def story(rng: random.Random) -> Example:
 # Kind -> (function, share of examples before the trainer shifts the mixture).
 KINDS = {
     "arithmetic": (arithmetic, 1.5), "sort": (sorting, 1.2), "lists": (lists, 1.0),
-    "recall": (recall, 1.0), "brackets": (brackets, 1.0), "json": (json_record, 0.8),
-    "dates": (dates, 1.5), "units": (units, 1.0), "series": (series, 1.0),
-    "reading": (reading, 1.0), "facts": (facts, 0.7), "story": (story, 0.5),
+    "copy": (copying, 0.8), "recall": (recall, 2.0), "brackets": (brackets, 1.0),
+    "json": (json_record, 0.8), "dates": (dates, 1.5), "units": (units, 1.0),
+    "series": (series, 1.0), "reading": (reading, 1.5), "facts": (facts, 0.7),
+    "story": (story, 0.5),
 }
 NO_ANSWER = ("story",)  # free text: read it, there is nothing to compare it with
 

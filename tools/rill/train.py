@@ -2,6 +2,7 @@
 
     torchrun --nproc_per_node 2 tools/rill/train.py --folder run --steps 4000
     (the same command again goes on from run/checkpoint.pt; another --steps moves the end)
+    (MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16000000000 before it saves glibc many page faults)
 
 What is done, in the order of the code below:
   - data: short examples share a row; tokens see only their own example (most of the time), so
@@ -19,6 +20,7 @@ import os
 import random
 import time
 
+import lookup
 import model
 import tasks
 import tokenizer as bpe
@@ -35,9 +37,10 @@ STORY_SHARE = 0.12  # of the examples in long rows
 STORY_WEIGHT = 0.3  # a story's tokens are many and partly chance
 BALANCE = 0.01
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
+MUON_DECAY = 0.15  # keeps outputs small enough for the embedding to be heard through them
 DECAY_SHARE = 0.5  # the last half of the steps brings the learning rate down to zero
 WARMUP_STEPS = 50
-FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 200, 100  # steps
+FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 100, 100  # steps
 
 
 class Mixture:
@@ -137,7 +140,7 @@ class Muon:
             momentum.lerp_(p.grad, 0.05)
             update = orthogonalise(p.grad.lerp(momentum, 0.95))
             scale = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
-            p.add_(update, alpha=-rate * scale)
+            p.mul_(1 - rate * MUON_DECAY).add_(update, alpha=-rate * scale)
 
 
 def split_parameters(net: model.Rill):
@@ -249,6 +252,7 @@ def main() -> None:
         dist.barrier()
     tokenizer = Tokenizer.from_file(tokenizer_path)
     net = model.Rill(model.Config(vocab=tokenizer.get_vocab_size()))
+    lookup.plant(net)
     muon_parameters, adam_parameters = split_parameters(net)
     muon = Muon(muon_parameters)
     adam = torch.optim.Adam(adam_parameters, lr=ADAM_RATE, betas=(0.9, 0.95), fused=True)
