@@ -138,7 +138,7 @@ class BenchCommand final : public Command {
       SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Tokens(prompt),
                                                             .max_tokens = generate,
                                                             .forced_ids = Tokens(generate),
-                                          .ignore_eos = true}));
+                                                            .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
     double decode_seconds = 0;

@@ -57,9 +57,8 @@ void Sequence::OnLogits(int64_t position, std::span<const float> logits) {
     return;
   }
   const auto answered = tokens_.size() - static_cast<size_t>(prompt_tokens_);
-  const int32_t token = answered < request_.forced_ids.size()
-                            ? request_.forced_ids[answered]
-                            : sampler_.Sample(logits, tokens_);
+  const int32_t token = answered < request_.forced_ids.size() ? request_.forced_ids[answered]
+                                                              : sampler_.Sample(logits, tokens_);
   tokens_.push_back(token);
   event.token = token;
   if (request_.top_logprobs > 0) {
