@@ -120,13 +120,18 @@ TEST_P(ReadQueueTest, AFileThatShrinksIsAnError) {
 }
 
 TEST_P(ReadQueueTest, MayBeDestroyedWithReadsUnderWay) {
-  PageBuffer buffer = PageBuffer::Allocate(1 << 20, "test").value();
+  constexpr uint64_t kReads = 8;
+  constexpr uint64_t kStride = 1 << 20;
+  PageBuffer buffers = PageBuffer::Allocate(kReads * kStride, "test").value();
   auto file = File::Open(path_);
   ASSERT_TRUE(file.ok());
   auto queue = Queue(2);
   if (queue == nullptr) GTEST_SKIP() << "io_uring is refused here";
-  for (uint64_t i = 0; i < 8; ++i) {
-    queue->Submit({.file = file->get(), .offset = 0, .bytes = 1000000, .buffer = buffer.data()});
+  for (uint64_t i = 0; i < kReads; ++i) {
+    queue->Submit({.file = file->get(),
+                   .offset = 0,
+                   .bytes = 1000000,
+                   .buffer = buffers.data() + i * kStride});
   }
 }
 
