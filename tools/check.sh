@@ -4,6 +4,10 @@
 #   tools/check.sh [format] [lint] [asan] [tsan] [fuzz] [example] [witness]   (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [[ ${1:-} == --only ]]; then  # one check, in a process of its own: `set -e` holds inside it
+  only=$2
+  set --
+fi
 checks=("$@")
 [[ $# -gt 0 ]] || checks=(format lint asan tsan fuzz example witness)
 fuzz_seconds=${FUZZ_SECONDS:-45}
@@ -39,8 +43,13 @@ check_fuzz() {
     corpus=build/fuzz/corpus/$name
     mkdir -p "$corpus"
     echo "== $name for $fuzz_seconds s"
-    "$fuzzer" -max_total_time="$fuzz_seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
-      -verbosity=0 "$corpus" $([[ -d tests/corpus/$name ]] && echo "tests/corpus/$name") 2>&1 | tail -n 12
+    # A finding leaves its input in build/fuzz.
+    if ! "$fuzzer" -max_total_time="$fuzz_seconds" -rss_limit_mb=2048 -timeout=10 \
+      -print_final_stats=1 -artifact_prefix=build/fuzz/ "$corpus" >"build/fuzz/$name.log" 2>&1; then
+      tail -n 60 "build/fuzz/$name.log"
+      return 1
+    fi
+    grep '^stat::' "build/fuzz/$name.log"
   done
 }
 
@@ -62,11 +71,14 @@ check_witness() {
   .venv/bin/python tests/golden/make_goldens.py build/release/checkpoints tests/golden --check
 }
 
+if [[ -n ${only:-} ]]; then
+  "check_$only"
+  exit
+fi
 for check in "${checks[@]}"; do
   echo "=== $check"
   SECONDS=0
-  # A subshell with -e of its own, so that one failure does not hide the others.
-  if (set -e; "check_$check"); then
+  if bash "$0" --only "$check"; then
     echo "=== $check passed in $SECONDS s"
   else
     echo "=== $check FAILED after $SECONDS s"
