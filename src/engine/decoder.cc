@@ -5,21 +5,19 @@
 
 namespace sluice {
 
-Decoder::Decoder(const ModelSpec& spec, const DenseWeights& weights, const KvCache& kv,
-                 Device* device, ExpertStore* store, TraceWriter* trace, int64_t max_tokens,
-                 int64_t logit_rows)
-    : spec_(spec),
-      weights_(weights),
-      kv_(kv),
-      ops_(device->ops()),
-      moe_(spec, &device->ops(), store, trace),
+Decoder::Decoder(const Parts& parts, int64_t max_tokens, int64_t logit_rows)
+    : spec_(parts.spec),
+      weights_(parts.weights),
+      kv_(parts.kv),
+      ops_(parts.device->ops()),
+      moe_(parts.spec, &parts.device->ops(), parts.store, parts.trace),
       logit_rows_(logit_rows),
-      buffers_(spec, max_tokens, logit_rows) {
+      buffers_(parts.spec, max_tokens, logit_rows) {
   // In float32 as Transformers computes them.
-  const auto dim = static_cast<float>(spec.attention.head_dim);
-  for (int64_t i = 0; i < spec.attention.head_dim / 2; ++i) {
+  const auto dim = static_cast<float>(spec_.attention.head_dim);
+  for (int64_t i = 0; i < spec_.attention.head_dim / 2; ++i) {
     const float exponent = static_cast<float>(2 * i) / dim;
-    inverse_frequencies_.push_back(1.0F / std::pow(spec.attention.rope_theta, exponent));
+    inverse_frequencies_.push_back(1.0F / std::pow(spec_.attention.rope_theta, exponent));
   }
 }
 

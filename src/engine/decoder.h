@@ -17,10 +17,19 @@ namespace sluice {
 
 class Decoder {
  public:
+  // What a decoder works with and does not own. `trace` may be null.
+  struct Parts {
+    const ModelSpec& spec;
+    const DenseWeights& weights;
+    const KvCache& kv;
+    Device* device;
+    ExpertStore* store;
+    TraceWriter* trace;
+  };
+
   // `max_tokens`, `logit_rows`: sizes of the buffers; steps with more tokens are not possible, more
   // wanted logits are computed in several rounds.
-  Decoder(const ModelSpec& spec, const DenseWeights& weights, const KvCache& kv, Device* device,
-          ExpertStore* store, TraceWriter* trace, int64_t max_tokens, int64_t logit_rows);
+  Decoder(const Parts& parts, int64_t max_tokens, int64_t logit_rows);
 
   // Runs the batch through all layers and gives `on_logits` the logits [vocab] of each wanted token
   // in turn. REQUIRES: 1 <= batch.size() <= max_tokens. After a failure the keys and values of the

@@ -206,9 +206,14 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   // Last, since it is what takes long.
   SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
   const int64_t step_tokens = std::max<int64_t>(plan.prefill_chunk, options.parallel);
-  decoder_ = std::make_unique<Decoder>(model_.spec, *weights_, kv_, device_.get(), store_.get(),
-                                       trace_.get(), step_tokens,
-                                       std::max<int64_t>(options.parallel, kLogitRows));
+  decoder_ =
+      std::make_unique<Decoder>(Decoder::Parts{.spec = model_.spec,
+                                               .weights = *weights_,
+                                               .kv = kv_,
+                                               .device = device_.get(),
+                                               .store = store_.get(),
+                                               .trace = trace_.get()},
+                                step_tokens, std::max<int64_t>(options.parallel, kLogitRows));
   scheduler_ = std::make_unique<Scheduler>(&kv_, options.parallel, step_tokens,
                                            QueuedLogitRows(model_.spec.vocab));
   stats_.model = model_.checkpoint.path;

@@ -11,20 +11,20 @@
 __asm__(
     ".pushsection .sluice_model, \"a\", @progbits\n"
     ".balign 4096\n"
-    ".global sluice_model_begin\n"
-    ".hidden sluice_model_begin\n"
-    "sluice_model_begin:\n"
+    ".global kSluiceModelBegin\n"
+    ".hidden kSluiceModelBegin\n"
+    "kSluiceModelBegin:\n"
     ".incbin \"" SLUICE_EMBEDDED_MODEL
     "\"\n"
-    ".global sluice_model_end\n"
-    ".hidden sluice_model_end\n"
-    "sluice_model_end:\n"
+    ".global kSluiceModelEnd\n"
+    ".hidden kSluiceModelEnd\n"
+    "kSluiceModelEnd:\n"
     ".byte 0\n"
     ".popsection\n");
 
 extern "C" {
-extern const char sluice_model_begin[] __attribute__((visibility("hidden")));
-extern const char sluice_model_end[] __attribute__((visibility("hidden")));
+extern const char kSluiceModelBegin[] __attribute__((visibility("hidden")));
+extern const char kSluiceModelEnd[] __attribute__((visibility("hidden")));
 }
 
 namespace sluice {
@@ -59,11 +59,11 @@ int FindPlace(dl_phdr_info* object, size_t /*size*/, void* argument) {
 }  // namespace
 
 Result<std::unique_ptr<File>> OpenEmbeddedFile() {
-  FilePlace place{.address = reinterpret_cast<uintptr_t>(sluice_model_begin), .path = {}};
+  FilePlace place{.address = reinterpret_cast<uintptr_t>(kSluiceModelBegin), .path = {}};
   dl_iterate_phdr(FindPlace, &place);
   if (!place.found) return InternalError("the embedded model is not in any loaded file");
-  const auto bytes = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(sluice_model_end) -
-                                           reinterpret_cast<uintptr_t>(sluice_model_begin));
+  const auto bytes = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(kSluiceModelEnd) -
+                                           reinterpret_cast<uintptr_t>(kSluiceModelBegin));
   return File::OpenRange(place.path, place.offset, bytes, "rill (embedded)");
 }
 

@@ -49,6 +49,8 @@ class ExpertStore {
   static Result<std::unique_ptr<ExpertStore>> Create(const Model& model, const Device& device,
                                                      ThreadPool* pool, const Options& options);
   ~ExpertStore();
+  ExpertStore(const ExpertStore&) = delete;
+  ExpertStore& operator=(const ExpertStore&) = delete;
 
   // Memory of one slot: as much as the largest expert needs, read alignment included.
   static uint64_t SlotBytes(const ExpertCatalog& experts);
@@ -96,7 +98,7 @@ class ExpertStore {
   std::byte* SlotAt(int32_t slot) const {
     return arena_.data() + static_cast<uint64_t>(slot) * slot_bytes_;
   }
-  void StartReads(size_t entry);
+  void StartReads(size_t index);
   void StartUnblocked();
   void Collect(bool block);
   void PackArrived();

@@ -9,7 +9,7 @@ namespace {
 
 template <typename F>
 typename F::Block LoadBlock(const std::byte* in) {
-  typename F::Block block;
+  typename F::Block block{};
   std::memcpy(&block, in, sizeof(block));
   return block;
 }

@@ -26,7 +26,7 @@ enum class Format : uint8_t {
 #undef SLUICE_FORMAT_ENUM
 };
 
-struct FormatSpec {
+struct FormatSpec {  // NOLINT(clang-analyzer-optin.performance.Padding): seven of them
   Format format;
   const char* name;
   uint32_t gguf_type;

@@ -335,13 +335,13 @@ class SetPatternParser {
   }
 
   bool TakeCategory(CharSet* set) {
-    static constexpr std::array<std::pair<std::string_view, uint32_t>, 4> categories{{
+    static constexpr std::array<std::pair<std::string_view, uint32_t>, 4> kCategories{{
         {R"(\p{L})", kLetter},
         {R"(\p{N})", kNumber},
         {R"(\p{P})", kPunctuation},
         {R"(\p{M})", kMark},
     }};
-    for (const auto& [name, classes] : categories) {
+    for (const auto& [name, classes] : kCategories) {
       if (Take(name)) {
         set->AddClasses(classes);
         return true;

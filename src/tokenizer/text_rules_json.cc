@@ -48,7 +48,7 @@ std::string EscapedPattern(std::string_view literal) {
 }
 
 Result<SplitBehavior> BehaviorOf(const Json& stage, const char* otherwise) {
-  static constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> behaviors{{
+  static constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors{{
       {"Isolated", SplitBehavior::kIsolated},
       {"Removed", SplitBehavior::kRemoved},
       {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
@@ -57,7 +57,7 @@ Result<SplitBehavior> BehaviorOf(const Json& stage, const char* otherwise) {
   }};
   std::string name = StringField(stage, "behavior");
   if (name.empty()) name = otherwise;
-  for (const auto& [known, behavior] : behaviors) {
+  for (const auto& [known, behavior] : kBehaviors) {
     if (name == known) return behavior;
   }
   return UnsupportedError("tokenizer.json: split behavior " + QuoteForMessage(name) +

@@ -40,7 +40,8 @@ struct Q4_K {
       const ScaleMin sub = SubBlock(block.scales, j);
       const float scale = d * static_cast<float>(sub.scale);
       const float min = dmin * static_cast<float>(sub.min);
-      const uint8_t* q = &block.q[j / 2 * 32];
+      const int first = j / 2 * 32;
+      const uint8_t* q = &block.q[first];
       for (int i = 0; i < 32; ++i) {
         const int value = (q[i] >> (j % 2 * 4)) & 15;
         out[j * 32 + i] = scale * static_cast<float>(value) - min;
@@ -52,7 +53,8 @@ struct Q4_K {
     const float dmin = F16ToF32(block.dmin);
     for (int j = 0; j < 8; ++j) {
       const ScaleMin sub = SubBlock(block.scales, j);
-      const uint8_t* q = &block.q[j / 2 * 32];
+      const int first = j / 2 * 32;
+      const uint8_t* q = &block.q[first];
       int32_t dot = 0;
       for (int i = 0; i < 32; ++i) dot += ((q[i] >> (j % 2 * 4)) & 15) * x[j].q[i];
       const float scale = d * static_cast<float>(sub.scale);
