@@ -10,7 +10,7 @@ if [[ ${1:-} == --only ]]; then  # one check, in a process of its own: `set -e` 
 fi
 checks=("$@")
 [[ $# -gt 0 ]] || checks=(format lint asan tsan fuzz example witness)
-fuzz_seconds=${FUZZ_SECONDS:-45}
+fuzz_seconds=${FUZZ_SECONDS:-30}
 failed=()
 
 sources() { git ls-files '*.cc' '*.h' '*.inc' '*.inl'; }
