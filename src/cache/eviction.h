@@ -1,4 +1,7 @@
-// Which expert to forget. Pure decisions: no bytes, no threads, no clock but the caller's ticks.
+// Which expert to forget. Pure decisions: no bytes, no threads, no clock but the calls themselves.
+//
+// A rule sees every call, whoever is resident, so its statistics outlive residency; a policy that
+// may switch rules while it runs lets all of them watch from the start.
 #pragma once
 
 #include <cstdint>
@@ -7,37 +10,49 @@
 #include <string_view>
 #include <vector>
 
-#include "routing/expert_id.h"
+#include "cache/future.h"
+#include "cache/layer_call.h"
+#include "cache/policy_spec.h"
 
 namespace sluice {
 
-// The experts that a policy may see: all of layers x experts.
-struct CacheShape {
-  int32_t layers = 0;
-  int32_t experts = 0;
+// How an expert came into the cache.
+enum class Insertion { kDemand, kPrefetch, kInitial };
 
-  size_t size() const { return static_cast<size_t>(layers) * static_cast<size_t>(experts); }
-  size_t Index(ExpertId id) const {
-    return static_cast<size_t>(id.layer) * static_cast<size_t>(experts) +
-           static_cast<size_t>(id.expert);
-  }
+// What a rule is made from. `cache` and `future` outlive the rule. Cache parameters that a rule of
+// `adapt` may change (frequency_decay, ...) are read when they are used, not copied.
+struct RuleSetup {
+  CacheShape shape;
+  int32_t top_k = 1;
+  int32_t slots = 1;  // of one domain: of a layer, or of all where layers share
+  const CacheSpec* cache = nullptr;
+  const Future* future = nullptr;  // null outside a replay
 };
 
-// Called on one thread; must be deterministic: the same calls give the same victims. Facts may be
-// kept about every expert, resident or not.
-class EvictionPolicy {
+// Called on one thread; deterministic: the same calls give the same victims. Allocates nothing
+// after the first steps.
+class EvictionRule {
  public:
-  virtual ~EvictionPolicy() = default;
-  // `id` was chosen by a router (whether resident or not). Ticks only grow.
-  virtual void OnAccess(ExpertId id, uint64_t tick) = 0;
-  virtual void OnInsert(ExpertId id) = 0;
-  virtual void OnRemove(ExpertId id) = 0;
-  // One of `candidates`, which are resident and not empty.
-  virtual ExpertId Victim(std::span<const ExpertId> candidates) = 0;
+  EvictionRule() = default;
+  virtual ~EvictionRule() = default;
+  EvictionRule(const EvictionRule&) = delete;
+  EvictionRule& operator=(const EvictionRule&) = delete;
+
+  // What the routers chose, before anything is decided about the call.
+  virtual void Observe(const LayerCall& call) = 0;
+  virtual void OnInsert(ExpertKey /*key*/, Insertion /*how*/) {}
+  virtual void OnRemove(ExpertKey /*key*/) {}
+  // One of `candidates`: resident, of one domain, not wanted by the call under way, not pinned;
+  // not empty; in no particular order.
+  virtual ExpertKey Victim(std::span<const ExpertKey> candidates) = 0;
+  // Forgets what was learned (`reset stats`), not who is resident.
+  virtual void Reset() {}
 };
 
-// The policy called `name` (eviction/builtins.inc), or null.
-std::unique_ptr<EvictionPolicy> NewEvictionPolicy(std::string_view name, CacheShape shape);
-std::vector<std::string_view> EvictionPolicyNames();
+// The rule called `name` (eviction/builtins.inc), or null.
+std::unique_ptr<EvictionRule> NewEvictionRule(std::string_view name, const RuleSetup& setup);
+// `primary | second`, or just `primary`.
+std::unique_ptr<EvictionRule> NewEvictionRule(const Eviction& eviction, const RuleSetup& setup);
+std::vector<std::string_view> EvictionRuleNames();
 
 }  // namespace sluice

@@ -13,19 +13,21 @@ namespace sluice {
 Result<std::unique_ptr<ExpertCache>> ExpertCache::Create(CacheShape shape, int64_t slots,
                                                          std::string_view policy) {
   SLUICE_CHECK(slots >= 1 && shape.size() >= 1);
-  std::unique_ptr<EvictionPolicy> eviction = NewEvictionPolicy(policy, shape);
+  static const CacheSpec kSpec;
+  std::unique_ptr<EvictionRule> eviction = NewEvictionRule(
+      policy, {.shape = shape, .slots = static_cast<int32_t>(slots), .cache = &kSpec});
   if (eviction == nullptr) {
     return InvalidArgumentError(fmt::format("there is no eviction policy '{}'; there are: {}",
-                                            policy, fmt::join(EvictionPolicyNames(), ", ")));
+                                            policy, fmt::join(EvictionRuleNames(), ", ")));
   }
   slots = std::min<int64_t>(slots, static_cast<int64_t>(shape.size()));
   return std::unique_ptr<ExpertCache>(new ExpertCache(shape, slots, std::move(eviction)));
 }
 
-ExpertCache::ExpertCache(CacheShape shape, int64_t slots, std::unique_ptr<EvictionPolicy> policy)
+ExpertCache::ExpertCache(CacheShape shape, int64_t slots, std::unique_ptr<EvictionRule> rule)
     : shape_(shape),
       slots_(slots),
-      policy_(std::move(policy)),
+      rule_(std::move(rule)),
       slot_of_(shape.size(), -1),
       in_call_(shape.size(), 0) {
   const bool per_layer = slots >= static_cast<int64_t>(kMinSlotsPerLayer) * shape.layers;
@@ -45,11 +47,11 @@ const Dispatch& ExpertCache::Begin(int32_t layer, std::span<const Demand> demand
   dispatch_.clear();
   wanted_.clear();
   next_own_victim_ = 0;
+  rule_->Observe({.layer = layer, .demands = demands, .call = call_});
   for (const Demand& demand : demands) {
     const ExpertId id{.layer = layer, .expert = demand.expert};
     wanted_.push_back(id);
     in_call_[shape_.Index(id)] = call_;
-    policy_->OnAccess(id, ++tick_);
     const bool hit = Resident(id);
     stats_.accesses += static_cast<uint64_t>(demand.tokens);
     (hit ? stats_.hits : stats_.misses) += static_cast<uint64_t>(demand.tokens);
@@ -78,11 +80,11 @@ Placed ExpertCache::Insert(int32_t layer, int32_t demand, ExpertId id) {
   if (domain.free.empty()) {
     candidates_.clear();
     for (const ExpertId resident : domain.residents) {
-      if (in_call_[shape_.Index(resident)] != call_) candidates_.push_back(resident);
+      if (in_call_[shape_.Index(resident)] != call_) candidates_.push_back(KeyOf(shape_, resident));
     }
     ExpertId victim;
     if (!candidates_.empty()) {
-      victim = policy_->Victim(candidates_);
+      victim = IdOf(shape_, rule_->Victim(candidates_));
     } else {
       // Everything here is wanted by this very call: reuse slots in the order of computation.
       placed.after = static_cast<int32_t>(next_own_victim_);
@@ -95,7 +97,7 @@ Placed ExpertCache::Insert(int32_t layer, int32_t demand, ExpertId id) {
   domain.free.pop_back();
   slot_of_[shape_.Index(id)] = placed.slot;
   domain.residents.push_back(id);
-  policy_->OnInsert(id);
+  rule_->OnInsert(KeyOf(shape_, id), Insertion::kDemand);
   ++stats_.loads;
   return placed;
 }
@@ -108,7 +110,7 @@ void ExpertCache::Remove(Domain* domain, ExpertId id) {
   const auto found = std::ranges::find(domain->residents, id);
   *found = domain->residents.back();
   domain->residents.pop_back();
-  policy_->OnRemove(id);
+  rule_->OnRemove(KeyOf(shape_, id));
 }
 
 void ExpertCache::Forget(ExpertId id) {

@@ -22,12 +22,6 @@
 
 namespace sluice {
 
-// What one call asks of one expert.
-struct Demand {
-  int32_t expert = 0;
-  int32_t tokens = 0;  // that chose it
-};
-
 // One expert of a dispatch.
 struct Placed {
   int32_t demand = 0;  // index into the call's demands
@@ -39,7 +33,7 @@ struct Placed {
   int32_t after = -1;
 };
 // In the order of computation: hits first, then misses in the order of the demands.
-using Dispatch = std::vector<Placed>;
+using CacheDispatch = std::vector<Placed>;
 
 struct CacheStats {
   uint64_t accesses = 0;  // a token choosing an expert
@@ -59,7 +53,7 @@ class ExpertCache {
 
   // Decides one layer's call. `demands` are distinct, in the order in which the batch met them.
   // The dispatch stays valid until the next call.
-  const Dispatch& Begin(int32_t layer, std::span<const Demand> demands);
+  const CacheDispatch& Begin(int32_t layer, std::span<const Demand> demands);
 
   // The expert's read failed: it is not there after all.
   void Forget(ExpertId id);
@@ -74,7 +68,7 @@ class ExpertCache {
     std::vector<ExpertId> residents;  // unordered
   };
 
-  ExpertCache(CacheShape shape, int64_t slots, std::unique_ptr<EvictionPolicy> policy);
+  ExpertCache(CacheShape shape, int64_t slots, std::unique_ptr<EvictionRule> rule);
   Domain& DomainOf(int32_t layer) {
     return domains_[domains_.size() == 1 ? 0 : static_cast<size_t>(layer)];
   }
@@ -83,15 +77,14 @@ class ExpertCache {
 
   const CacheShape shape_;
   const int64_t slots_;
-  std::unique_ptr<EvictionPolicy> policy_;
+  std::unique_ptr<EvictionRule> rule_;
   std::vector<Domain> domains_;
   std::vector<int32_t> slot_of_;   // by expert; -1: not resident
   std::vector<uint64_t> in_call_;  // by expert: the last call that wants it
   uint64_t call_ = 0;
-  uint64_t tick_ = 0;
   size_t next_own_victim_ = 0;  // entry of this call that gives its slot next
-  Dispatch dispatch_;
-  std::vector<ExpertId> candidates_;
+  CacheDispatch dispatch_;
+  std::vector<ExpertKey> candidates_;
   std::vector<ExpertId> wanted_;  // by demand of the call under way
   CacheStats stats_;
 };

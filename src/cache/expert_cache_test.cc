@@ -116,28 +116,5 @@ TEST(ExpertCacheTest, UnknownPoliciesAreNamed) {
   EXPECT_NE(cache.status().message().find("lru"), std::string::npos);
 }
 
-// Every policy in builtins.inc: victims are candidates, and the same calls give the same victims.
-TEST(EvictionContractTest, VictimsAreCandidatesAndRepeatable) {
-  for (const std::string_view name : EvictionPolicyNames()) {
-    const CacheShape shape{.layers = 2, .experts = 16};
-    auto a = NewEvictionPolicy(name, shape);
-    auto b = NewEvictionPolicy(name, shape);
-    std::mt19937 random(9);
-    for (uint64_t tick = 1; tick < 2000; ++tick) {
-      const ExpertId id{static_cast<int32_t>(random() % 2), static_cast<int32_t>(random() % 16)};
-      a->OnAccess(id, tick);
-      b->OnAccess(id, tick);
-      std::vector<ExpertId> candidates;
-      for (int32_t e = 0; e < 16; ++e) {
-        if (random() % 2 == 0) candidates.push_back({id.layer, e});
-      }
-      if (candidates.empty()) continue;
-      const ExpertId victim = a->Victim(candidates);
-      EXPECT_NE(std::ranges::find(candidates, victim), candidates.end()) << name;
-      EXPECT_EQ(victim, b->Victim(candidates)) << name;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace sluice

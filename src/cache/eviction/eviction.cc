@@ -2,7 +2,8 @@
 
 namespace sluice {
 
-#define SLUICE_EVICTION(name, factory) std::unique_ptr<EvictionPolicy> factory(CacheShape shape);
+#define SLUICE_EVICTION(name, factory) \
+  std::unique_ptr<EvictionRule> factory(const RuleSetup& setup);
 #include "cache/eviction/builtins.inc"
 #undef SLUICE_EVICTION
 
@@ -10,9 +11,9 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<EvictionPolicy> (*create)(CacheShape shape);
+  std::unique_ptr<EvictionRule> (*create)(const RuleSetup& setup);
 };
-constexpr Entry kPolicies[] = {
+constexpr Entry kRules[] = {
 #define SLUICE_EVICTION(name, factory) {#name, factory},
 #include "cache/eviction/builtins.inc"
 #undef SLUICE_EVICTION
@@ -20,16 +21,16 @@ constexpr Entry kPolicies[] = {
 
 }  // namespace
 
-std::unique_ptr<EvictionPolicy> NewEvictionPolicy(std::string_view name, CacheShape shape) {
-  for (const Entry& entry : kPolicies) {
-    if (entry.name == name) return entry.create(shape);
+std::unique_ptr<EvictionRule> NewEvictionRule(std::string_view name, const RuleSetup& setup) {
+  for (const Entry& entry : kRules) {
+    if (entry.name == name) return entry.create(setup);
   }
   return nullptr;
 }
 
-std::vector<std::string_view> EvictionPolicyNames() {
+std::vector<std::string_view> EvictionRuleNames() {
   std::vector<std::string_view> names;
-  for (const Entry& entry : kPolicies) names.push_back(entry.name);
+  for (const Entry& entry : kRules) names.push_back(entry.name);
   return names;
 }
 
