@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "cache/layer_call.h"
+#include "cache/placement.h"
 #include "cache/policy_spec.h"
 #include "routing/clock_readings.h"
 #include "sluice/status.h"
@@ -25,8 +26,6 @@
 namespace sluice {
 
 class Future;
-
-enum class Where { kFetch, kInPlace };
 
 // One expert of a dispatch.
 struct Placed {
@@ -90,6 +89,7 @@ class DecisionCore {
     int64_t slots = 0;  // that there are at most, staging included; what `capacity = auto` divides
     uint64_t expert_bytes = 1;
     LinkTicks link;
+    PlacementTimes times;
     const Future* future = nullptr;      // for belady; outlives the core
     std::span<const double> popularity;  // [layers x experts] for `init = profile`; read at once
     std::string_view table;              // content of a prefetch table; outlives the core
@@ -112,6 +112,10 @@ class DecisionCore {
   // Decides one layer's call. The dispatch and demands() stay valid until the next call.
   const Dispatch& Begin(const LayerRouting& routing);
   std::span<const Demand> demands() const;
+
+  // Experts that the policy wants in their slots from the start (`init`, `pin`), to be read as
+  // prefetches are. Until then a demand for one counts as a hit whose read is under way.
+  std::span<const Prefetch> initial() const;
 
   // The expert's read failed: it is not there after all.
   void Forget(ExpertId id);

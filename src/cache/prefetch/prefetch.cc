@@ -28,6 +28,11 @@ std::unique_ptr<Predictor> NewPredictor(std::string_view name, const PredictorSe
   return nullptr;
 }
 
+std::unique_ptr<Predictor> NewPredictor(std::span<const std::string> names,
+                                        const PredictorSetup& setup) {
+  return names.size() == 1 ? NewPredictor(names[0], setup) : nullptr;
+}
+
 std::vector<std::string_view> PredictorNames() {
   std::vector<std::string_view> names;
   for (const Entry& entry : kPredictors) names.push_back(entry.name);
