@@ -88,6 +88,10 @@ class ReadQueue {
   static AlignedExtent Extent(const File& file, uint64_t offset, uint64_t bytes);
 
   virtual void Submit(const ReadRequest& request) = 0;
+  // Speculative reads with this tag that have not started yet: makes them demand reads, or drops
+  // them and tells how many, which then never complete.
+  virtual void Promote(uint64_t tag) = 0;
+  virtual size_t Cancel(uint64_t tag) = 0;
   // Completions that have arrived, at most out.size(); never blocks.
   virtual size_t Poll(std::span<ReadCompletion> out) = 0;
   // The same, but blocks until there is at least one. REQUIRES: a request is under way.

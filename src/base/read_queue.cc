@@ -56,6 +56,17 @@ class UrgencyQueue {
     }
     return std::nullopt;
   }
+  void Promote(uint64_t tag) {
+    for (ReadRequest& request : speculative_) {
+      if (request.tag != tag) continue;
+      request.urgency = Urgency::kDemand;
+      demand_.push_back(request);
+    }
+    Cancel(tag);
+  }
+  size_t Cancel(uint64_t tag) {
+    return std::erase_if(speculative_, [&](const ReadRequest& r) { return r.tag == tag; });
+  }
 
  private:
   std::deque<ReadRequest>& Of(Urgency urgency) {
@@ -99,6 +110,9 @@ class IoUringQueue final : public ReadQueue {
     waiting_.Push(request);
     Fill();
   }
+
+  void Promote(uint64_t tag) override { waiting_.Promote(tag); }
+  size_t Cancel(uint64_t tag) override { return waiting_.Cancel(tag); }
 
   size_t Poll(std::span<ReadCompletion> out) override {
     size_t n = 0;
@@ -207,6 +221,17 @@ class ThreadReadQueue final : public ReadQueue {
       ++under_way_;
     }
     work_.notify_one();
+  }
+
+  void Promote(uint64_t tag) override {
+    const std::lock_guard lock(mutex_);
+    waiting_.Promote(tag);
+  }
+  size_t Cancel(uint64_t tag) override {
+    const std::lock_guard lock(mutex_);
+    const size_t dropped = waiting_.Cancel(tag);
+    under_way_ -= dropped;
+    return dropped;
   }
 
   size_t Poll(std::span<ReadCompletion> out) override {

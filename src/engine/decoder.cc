@@ -10,7 +10,8 @@ Decoder::Decoder(const Parts& parts, int64_t max_tokens, int64_t logit_rows)
       weights_(parts.weights),
       kv_(parts.kv),
       ops_(parts.device->ops()),
-      moe_(parts.spec, &parts.device->ops(), parts.store, parts.trace),
+      moe_(parts.spec, parts.weights.layers(), &parts.device->ops(), parts.core, parts.store,
+           parts.trace),
       logit_rows_(logit_rows),
       buffers_(parts.spec, max_tokens, logit_rows) {
   // In float32 as Transformers computes them.
@@ -27,7 +28,7 @@ Status Decoder::Step(const Batch& batch, const OnLogits& on_logits) {
   for (int64_t layer = 0; layer < spec_.layers; ++layer) {
     const LayerWeights& weights = weights_.layers()[static_cast<size_t>(layer)];
     Attention(layer, weights, batch);
-    moe_.Begin(static_cast<int32_t>(layer), weights, batch, &buffers_);
+    moe_.Begin(static_cast<int32_t>(layer), batch, &buffers_);
     SLUICE_TRY(moe_.Finish(batch, &buffers_));
   }
   Logits(batch, on_logits);

@@ -23,6 +23,7 @@ class Decoder {
     const DenseWeights& weights;
     const KvCache& kv;
     Device* device;
+    const DecisionCore* core;
     ExpertStore* store;
     TraceWriter* trace;
   };

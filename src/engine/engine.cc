@@ -13,11 +13,13 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/memory.h"
 #include "base/thread_pool.h"
+#include "cache/decision_core.h"
 #include "device/device.h"
 #include "engine/channel.h"
 #include "engine/chat_format.h"
@@ -119,6 +121,8 @@ class Engine::Impl {
   };
 
   Result<MemoryPlan> Plan(const EngineOptions& options);
+  Status CreateCore(const EngineOptions& options, const MemoryPlan& plan);
+  ClockReadings ReadClocks() const;
   Result<std::vector<int32_t>> PromptIds(const Request& request) const;
   void Loop();
   bool TakeSubmitted();
@@ -134,6 +138,7 @@ class Engine::Impl {
 
   // Engine thread only.
   KvCache kv_;
+  std::unique_ptr<DecisionCore> core_;
   std::unique_ptr<ExpertStore> store_;
   std::unique_ptr<TraceWriter> trace_;
   std::unique_ptr<Decoder> decoder_;
@@ -142,6 +147,10 @@ class Engine::Impl {
   SamplingScratch sampling_;
   uint64_t steps_ = 0;
   int64_t next_id_ = 0;
+  const SteadyTime opened_ = std::chrono::steady_clock::now();
+  double last_step_seconds_ = 0;
+  int64_t last_step_tokens_ = 0;
+  double stall_before_ = 0;  // of the last step
 
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable wake_;
@@ -181,6 +190,34 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   return plan;
 }
 
+Status Engine::Impl::CreateCore(const EngineOptions& options, const MemoryPlan& plan) {
+  PolicySpec policy;
+  policy.cache.eviction.primary = options.policy;
+  const DecisionCore::Setup setup{
+      .shape = {.layers = static_cast<int32_t>(model_.spec.layers),
+                .experts = static_cast<int32_t>(model_.spec.moe.experts)},
+      .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
+      .slots = plan.slots,
+      .expert_bytes = plan.slot_bytes};
+  SLUICE_TRY_ASSIGN(core_, DecisionCore::Create(policy, setup));
+  return {};
+}
+
+// What the clock says to rules of the policy that ask.
+ClockReadings Engine::Impl::ReadClocks() const {
+  const StoreStats& store = store_->stats();
+  return {.seconds = SecondsSince(opened_),
+          .stall_ms = (store.stall_seconds - stall_before_) * 1e3,
+          .tokens_per_second = last_step_seconds_ > 0
+                                   ? static_cast<double>(last_step_tokens_) / last_step_seconds_
+                                   : 0,
+          .slow_mbps = store.read_seconds > 0
+                           ? static_cast<double>(store.bytes_read) / store.read_seconds / 1e6
+                           : 0,
+          .queue_depth = static_cast<double>(store_->queue_depth()),
+          .free_memory_bytes = static_cast<double>(ReadMemoryState().available_bytes)};
+}
+
 Status Engine::Impl::Start(const EngineOptions& options) {
   SLUICE_TRY(CheckOptions(options));
   const int threads = options.threads > 0 ? options.threads : AvailableCores();
@@ -190,8 +227,8 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (options.on_load) options.on_load({.bytes_done = done, .bytes_total = total});
   };
-  SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(),
-                                                {.slots = plan.slots, .policy = options.policy}));
+  SLUICE_TRY(CreateCore(options, plan));
+  SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(), core_.get(), {}));
   if (!options.trace_path.empty()) {
     SLUICE_TRY_ASSIGN(
         trace_, TraceWriter::Create(options.trace_path,
@@ -211,6 +248,7 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                                                .weights = *weights_,
                                                .kv = kv_,
                                                .device = device_.get(),
+                                               .core = core_.get(),
                                                .store = store_.get(),
                                                .trace = trace_.get()},
                                 step_tokens, std::max<int64_t>(options.parallel, kLogitRows));
@@ -231,7 +269,7 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                    .kv = plan.kv_bytes,
                    .scratch = plan.scratch_bytes,
                    .slot_bytes = plan.slot_bytes,
-                   .slots = plan.slots,
+                   .slots = core_->slots(),
                    .all_slots = plan.all_slots,
                    .minimum = plan.minimum_bytes(),
                    .everything = plan.everything_bytes()};
@@ -322,11 +360,17 @@ bool Engine::Impl::TakeSubmitted() {
 void Engine::Impl::Step() {
   const SteadyTime begin = std::chrono::steady_clock::now();
   const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
+  std::optional<ClockReadings> readings;
+  if (core_->wants_readings()) readings = ReadClocks();
+  core_->BeginStep(static_cast<int32_t>(batch_.size()), readings ? &*readings : nullptr);
+  stall_before_ = store_->stats().stall_seconds;
   const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
     wanted[i].sequence->OnLogits(wanted[i].position, logits);
   });
   ++steps_;
   const double seconds = SecondsSince(begin);
+  last_step_seconds_ = seconds;
+  last_step_tokens_ = batch_.size();
   for (const Scheduler::Share& share : scheduler_->shares()) {
     share.sequence->Advance(share.tokens, seconds);
   }
@@ -342,14 +386,14 @@ void Engine::Impl::Step() {
 }
 
 void Engine::Impl::PublishStats() {
-  const CacheStats& cache = store_->cache_stats();
+  const DecisionCounts cache = core_->totals();
   const StoreStats& store = store_->stats();
   const std::lock_guard lock(mutex_);
   stats_.steps = steps_;
   stats_.experts = {
       .accesses = cache.accesses,
       .hits = cache.hits,
-      .misses = cache.misses,
+      .misses = cache.misses(),
       .evictions = cache.evictions,
       .bytes_read = store.bytes_read,
       .hit_rate = cache.accesses == 0

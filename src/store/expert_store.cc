@@ -42,68 +42,131 @@ uint64_t ExpertStore::SlotBytes(const ExpertCatalog& experts) {
 }
 
 Result<std::unique_ptr<ExpertStore>> ExpertStore::Create(const Model& model, const Device& device,
-                                                         ThreadPool* pool, const Options& options) {
-  std::unique_ptr<ExpertStore> store(new ExpertStore(model, device, pool));
-  const CacheShape shape{.layers = static_cast<int32_t>(model.spec.layers),
-                         .experts = static_cast<int32_t>(model.spec.moe.experts)};
-  SLUICE_TRY_ASSIGN(store->cache_, ExpertCache::Create(shape, options.slots, options.policy));
-  const auto slots = static_cast<uint64_t>(store->cache_->slots());
+                                                         ThreadPool* pool, DecisionCore* core,
+                                                         const Options& options) {
+  std::unique_ptr<ExpertStore> store(new ExpertStore(model, device, pool, core));
+  const auto slots = static_cast<uint64_t>(core->slots());
   store->slot_bytes_ = SlotBytes(model.experts);
   SLUICE_TRY_ASSIGN(store->arena_,
                     PageBuffer::Allocate(slots * store->slot_bytes_, "the slots of experts"));
   store->slots_.resize(slots);
-  store->entry_of_slot_.resize(slots);
   SLUICE_TRY_ASSIGN(store->queue_, ReadQueue::Create(options.read_depth, options.backend));
+  store->Prefetch(core->initial());
   return store;
 }
 
 ExpertStore::~ExpertStore() = default;
 
-void ExpertStore::Begin(int32_t layer, std::span<const ExpertGroup> groups) {
+void ExpertStore::Begin(const LayerRouting& routing, std::span<const ExpertGroup> groups) {
   SLUICE_CHECK(entries_.empty());
-  std::vector<Demand> demands;
-  for (const ExpertGroup& group : groups) {
-    demands.push_back(
-        {.expert = group.expert, .tokens = static_cast<int32_t>(group.assignments.size())});
-  }
-  for (const Placed& placed : cache_->Begin(layer, demands)) {
+  const Dispatch& dispatch = core_.Begin(routing);
+  SLUICE_CHECK(core_.demands().size() == groups.size());
+  for (const Placed& placed : dispatch.experts) {
     const auto group = static_cast<size_t>(placed.demand);
-    entries_.push_back({.id = {.layer = layer, .expert = groups[group].expert},
+    entries_.push_back({.id = {.layer = routing.layer, .expert = groups[group].expert},
                         .group = group,
                         .slot = placed.slot,
                         .after = placed.after,
-                        .progress = placed.hit ? Progress::kReady : Progress::kWaiting});
+                        .hit = placed.hit});
   }
   StartUnblocked();
+  Prefetch(dispatch.prefetches);
 }
 
-void ExpertStore::StartUnblocked() {
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
-    if (entry.progress != Progress::kWaiting) continue;
-    const bool blocked =
-        entry.after >= 0 && entries_[static_cast<size_t>(entry.after)].progress != Progress::kDone;
-    if (!blocked) StartReads(i);
+// The slot is this expert's from now on. Reads for the one before it are dropped where they have
+// not started, and waited for where they have: the kernel writes into the slot until then.
+void ExpertStore::Assign(int32_t index, ExpertId id, bool speculative) {
+  Slot& slot = slots_[static_cast<size_t>(index)];
+  if (slot.content == Content::kQueued) {
+    std::erase(speculation_, index);
+    ++stats_.prefetches_cancelled;
   }
+  if (slot.content == Content::kFilling) {
+    const auto dropped = static_cast<int>(queue_->Cancel(static_cast<uint64_t>(index)));
+    if (slot.speculative) {
+      --speculating_;
+      if (dropped == kSegments || slot.stale) ++stats_.prefetches_cancelled;
+    }
+    // Those that have not started are the last ones.
+    const std::vector<Segment> segments = Segments(model_.experts.Find(slot.id));
+    for (int s = kSegments - dropped; s < kSegments; ++s) {
+      const TensorExtent& extent = *segments[static_cast<size_t>(s)].extent;
+      stats_.bytes_read -= ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).bytes;
+    }
+    slot.reads_left -= dropped;
+    in_flight_ -= dropped;
+    if (in_flight_ == 0 && dropped > 0) stats_.read_seconds += Now() - busy_since_;
+  }
+  slot.stale = slot.reads_left > 0;
+  slot.id = id;
+  slot.speculative = speculative;
+  slot.failure = {};
+  slot.content = Content::kEmpty;
 }
 
-void ExpertStore::StartReads(size_t index) {
-  Entry& entry = entries_[index];
-  Slot& slot = slots_[static_cast<size_t>(entry.slot)];
-  slot = {.reads_left = kSegments, .ready = false, .failure = {}};
-  entry_of_slot_[static_cast<size_t>(entry.slot)] = index;
-  entry.progress = Progress::kReading;
-  const std::vector<Segment> segments = Segments(model_.experts.Find(entry.id));
-  for (size_t s = 0; s < segments.size(); ++s) {
-    const TensorExtent& extent = *segments[s].extent;
+void ExpertStore::StartReads(int32_t index) {
+  Slot& slot = slots_[static_cast<size_t>(index)];
+  slot.content = Content::kFilling;
+  slot.failure = {};
+  if (slot.speculative) ++speculating_;
+  if (slot.stale) return;  // Collect() starts them when the slot is quiet
+  slot.reads_left = kSegments;
+  const std::vector<Segment> segments = Segments(model_.experts.Find(slot.id));
+  for (const Segment& segment : segments) {
+    const TensorExtent& extent = *segment.extent;
     if (in_flight_++ == 0) busy_since_ = Now();
     stats_.bytes_read += ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).bytes;
     queue_->Submit({.file = extent.file,
                     .offset = extent.offset,
                     .bytes = extent.bytes,
-                    .buffer = SlotAt(entry.slot) + segments[s].offset,
-                    .tag = static_cast<uint64_t>(entry.slot),
-                    .urgency = Urgency::kDemand});
+                    .buffer = SlotAt(index) + segment.offset,
+                    .tag = static_cast<uint64_t>(index),
+                    .urgency = slot.speculative ? Urgency::kSpeculative : Urgency::kDemand});
+  }
+}
+
+// The open call needs what the slot holds or is about to hold.
+void ExpertStore::Demand(int32_t index) {
+  Slot& slot = slots_[static_cast<size_t>(index)];
+  const bool failed = slot.content == Content::kFilled && !slot.failure.ok();
+  if (slot.content == Content::kFilling && slot.speculative) {
+    --speculating_;
+    queue_->Promote(static_cast<uint64_t>(index));
+  }
+  slot.speculative = false;
+  if (slot.content == Content::kQueued) std::erase(speculation_, index);
+  // A guess that could not be read is read again, now that somebody wants to know why.
+  if (slot.content == Content::kQueued || slot.content == Content::kEmpty || failed) {
+    StartReads(index);
+  }
+}
+
+void ExpertStore::StartUnblocked() {
+  for (Entry& entry : entries_) {
+    if (entry.progress != Progress::kWaiting) continue;
+    const bool blocked =
+        entry.after >= 0 && entries_[static_cast<size_t>(entry.after)].progress != Progress::kDone;
+    if (blocked) continue;
+    entry.progress = Progress::kStarted;
+    if (!entry.hit) Assign(entry.slot, entry.id, /*speculative=*/false);
+    Demand(entry.slot);
+  }
+}
+
+void ExpertStore::Prefetch(std::span<const sluice::Prefetch> prefetches) {
+  for (const sluice::Prefetch& prefetch : prefetches) {
+    Assign(prefetch.slot, prefetch.id, /*speculative=*/true);
+    slots_[static_cast<size_t>(prefetch.slot)].content = Content::kQueued;
+    speculation_.push_back(prefetch.slot);
+  }
+  Speculate();
+}
+
+void ExpertStore::Speculate() {
+  while (!speculation_.empty() && speculating_ < core_.max_inflight()) {
+    const int32_t slot = speculation_.front();
+    speculation_.pop_front();
+    StartReads(slot);
   }
 }
 
@@ -116,18 +179,28 @@ void ExpertStore::Collect(bool block) {
       count = queue_->Wait(completions);
       stats_.stall_seconds += Now() - begin;
     }
-    if (count == 0) return;
+    if (count == 0) break;
     block = false;
     in_flight_ -= static_cast<int64_t>(count);
     if (in_flight_ == 0) stats_.read_seconds += Now() - busy_since_;
     for (size_t i = 0; i < count; ++i) {
-      Slot& slot = slots_[completions[i].tag];
-      if (!completions[i].status.ok()) slot.failure = completions[i].status;
-      if (--slot.reads_left == 0) {
-        entries_[entry_of_slot_[completions[i].tag]].progress = Progress::kArrived;
+      const auto index = static_cast<int32_t>(completions[i].tag);
+      Slot& slot = slots_[static_cast<size_t>(index)];
+      --slot.reads_left;
+      if (slot.stale) {
+        slot.stale = slot.reads_left > 0;
+        if (slot.stale || slot.content != Content::kFilling) continue;
+        if (slot.speculative) --speculating_;  // StartReads counts it again
+        StartReads(index);
+        continue;
       }
+      if (!completions[i].status.ok()) slot.failure = completions[i].status;
+      if (slot.reads_left > 0) continue;
+      slot.content = Content::kFilled;
+      if (slot.speculative) --speculating_;
     }
   }
+  Speculate();
 }
 
 void ExpertStore::PackArrived() {
@@ -137,16 +210,16 @@ void ExpertStore::PackArrived() {
     std::byte* to;
   };
   std::vector<Job> jobs;
-  for (Entry& entry : entries_) {
-    if (entry.progress != Progress::kArrived) continue;
+  for (const Entry& entry : entries_) {
+    Slot& slot = SlotOf(entry);
+    if (entry.progress != Progress::kStarted || slot.content != Content::kFilled) continue;
     for (const Segment& segment : Segments(model_.experts.Find(entry.id))) {
       std::byte* to = SlotAt(entry.slot) + segment.offset;
       const TensorExtent& extent = *segment.extent;
       const uint64_t skip = ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).skip;
       jobs.push_back({.extent = &extent, .from = to + skip, .to = to});
     }
-    slots_[static_cast<size_t>(entry.slot)].ready = true;
-    entry.progress = Progress::kReady;
+    slot.content = Content::kReady;
   }
   pool_.ParallelFor(static_cast<int64_t>(jobs.size()), [&](int64_t i) {
     const Job& job = jobs[static_cast<size_t>(i)];
@@ -155,15 +228,16 @@ void ExpertStore::PackArrived() {
 }
 
 Status ExpertStore::FailCall(const Status& cause) {
+  const Status reason = cause;  // `cause` lies in a slot that is about to change
   while (in_flight_ > 0) Collect(/*block=*/true);
   for (const Entry& entry : entries_) {
-    if (!slots_[static_cast<size_t>(entry.slot)].ready || entry.progress == Progress::kWaiting ||
-        entry.progress == Progress::kArrived) {
-      cache_->Forget(entry.id);
-    }
+    const bool waits = entry.progress == Progress::kWaiting && !entry.hit;
+    if (!waits && SlotOf(entry).content == Content::kReady) continue;
+    core_.Forget(entry.id);
+    if (!waits) Assign(entry.slot, entry.id, /*speculative=*/false);
   }
   entries_.clear();
-  return cause;
+  return reason;
 }
 
 ExpertWeights ExpertStore::WeightsOf(const Entry& entry) const {
@@ -192,12 +266,17 @@ Result<std::span<const ReadyExpert>> ExpertStore::Next() {
   for (bool block = false; ready_.empty(); block = true) {
     Collect(block);
     for (const Entry& entry : entries_) {
-      const Slot& slot = slots_[static_cast<size_t>(entry.slot)];
-      if (entry.progress == Progress::kArrived && !slot.failure.ok()) return FailCall(slot.failure);
+      const Slot& slot = SlotOf(entry);
+      if (entry.progress == Progress::kStarted && !slot.failure.ok() &&
+          slot.content == Content::kFilled) {
+        return FailCall(slot.failure);
+      }
     }
     PackArrived();
     for (Entry& entry : entries_) {
-      if (entry.progress != Progress::kReady) continue;
+      if (entry.progress != Progress::kStarted || SlotOf(entry).content != Content::kReady) {
+        continue;
+      }
       entry.progress = Progress::kTaken;
       ready_.push_back({.group = entry.group, .weights = WeightsOf(entry)});
     }

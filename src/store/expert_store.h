@@ -1,12 +1,12 @@
 // Where experts' bytes are: slots of an arena with a hard cap, filled by asynchronous direct reads.
 //
-// ExpertCache decides which expert gets which slot; the store moves the bytes and never decides.
-// The life of a slot: Empty -> Filling (reads under way) -> Ready (packed for the device), and on
-// to Filling again once the expert in it has been computed and another was given its slot.
-// docs/expert-store.md draws it.
+// DecisionCore decides which expert gets which slot; the store moves the bytes and never decides.
+// The life of a slot: empty, filling (reads under way), filled, ready (laid out for the device),
+// and on to filling again once another expert was given the slot. docs/expert-store.md draws it.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread_pool.h"
-#include "cache/expert_cache.h"
+#include "cache/decision_core.h"
 #include "device/device.h"
 #include "model/model.h"
 #include "routing/routing.h"
@@ -29,25 +29,26 @@ struct ReadyExpert {
 };
 
 struct StoreStats {
-  uint64_t bytes_read = 0;   // from disk, alignment included
-  double stall_seconds = 0;  // waiting with nothing to compute
-  double read_seconds = 0;   // with at least one read known to be under way
+  uint64_t bytes_read = 0;            // from disk, alignment included
+  double stall_seconds = 0;           // waiting with nothing to compute
+  double read_seconds = 0;            // with at least one read known to be under way
+  uint64_t prefetches_cancelled = 0;  // experts whose speculative read was dropped unread
 };
 
 class ExpertStore {
  public:
   struct Options {
-    int64_t slots = 1;
-    std::string_view policy = "lru";
     // Reads that the kernel has at a time. An expert is three reads; beyond two experts in flight
     // depth adds latency, not bandwidth (measured on virtio and NVMe disks).
     int read_depth = 12;
     ReadQueue::Backend backend = ReadQueue::Backend::kAuto;
   };
 
-  // `model`, `device` and `pool` outlive the store.
+  // `model`, `device`, `pool` and `core` outlive the store. Starts to read what the core's policy
+  // wants to be there from the start.
   static Result<std::unique_ptr<ExpertStore>> Create(const Model& model, const Device& device,
-                                                     ThreadPool* pool, const Options& options);
+                                                     ThreadPool* pool, DecisionCore* core,
+                                                     const Options& options);
   ~ExpertStore();
   ExpertStore(const ExpertStore&) = delete;
   ExpertStore& operator=(const ExpertStore&) = delete;
@@ -55,9 +56,10 @@ class ExpertStore {
   // Memory of one slot: as much as the largest expert needs, read alignment included.
   static uint64_t SlotBytes(const ExpertCatalog& experts);
 
-  // Opens the call of one layer: decides, and starts every read whose slot is free. `groups` must
-  // live until the call is over. One call at a time.
-  void Begin(int32_t layer, std::span<const ExpertGroup> groups);
+  // Opens the call of one layer: has the core decide, and starts every read whose slot is free.
+  // `groups` are the distinct experts of the routing, in the order in which its rows meet them, and
+  // must live until the call is over. One call at a time.
+  void Begin(const LayerRouting& routing, std::span<const ExpertGroup> groups);
 
   // The experts that have become ready since the last call: residents first, then in the order of
   // arrival. Empty when all have been handed out, which ends the call. Each answer says that the
@@ -65,25 +67,30 @@ class ExpertStore {
   // nothing is ready. After a failure the call is over, and what could not be read is forgotten.
   Result<std::span<const ReadyExpert>> Next();
 
-  const CacheStats& cache_stats() const { return cache_->stats(); }
   const StoreStats& stats() const { return stats_; }
   const char* backend_name() const { return queue_->backend_name(); }
-  int64_t slots() const { return cache_->slots(); }
+  // Reads that wait or are under way.
+  int64_t queue_depth() const { return in_flight_ + kSegments * std::ssize(speculation_); }
 
  private:
   static constexpr int kSegments = 3;  // gate, up, down
 
+  enum class Content { kEmpty, kQueued, kFilling, kFilled, kReady };
   struct Slot {
-    int reads_left = 0;
-    bool ready = false;  // content is packed
-    Status failure;      // of a read of the present content
+    ExpertId id;  // whose slot it is
+    Content content = Content::kEmpty;
+    int reads_left = 0;        // under way into it
+    bool stale = false;        // they are of an expert that had the slot before
+    bool speculative = false;  // nobody has demanded it yet
+    Status failure;            // of a read of the present expert
   };
-  enum class Progress { kWaiting, kReading, kArrived, kReady, kTaken, kDone };
+  enum class Progress { kWaiting, kStarted, kTaken, kDone };
   struct Entry {
     ExpertId id;
     size_t group = 0;
     int32_t slot = 0;
     int32_t after = -1;
+    bool hit = false;
     Progress progress = Progress::kWaiting;
   };
   struct Segment {
@@ -91,15 +98,20 @@ class ExpertStore {
     uint64_t offset;  // in the slot
   };
 
-  ExpertStore(const Model& model, const Device& device, ThreadPool* pool)
-      : model_(model), device_(device), pool_(*pool) {}
+  ExpertStore(const Model& model, const Device& device, ThreadPool* pool, DecisionCore* core)
+      : model_(model), device_(device), pool_(*pool), core_(*core) {}
 
   static std::vector<Segment> Segments(const ExpertExtent& extent);
   std::byte* SlotAt(int32_t slot) const {
     return arena_.data() + static_cast<uint64_t>(slot) * slot_bytes_;
   }
-  void StartReads(size_t index);
+  Slot& SlotOf(const Entry& entry) { return slots_[static_cast<size_t>(entry.slot)]; }
+  void Assign(int32_t slot, ExpertId id, bool speculative);
+  void StartReads(int32_t slot);
+  void Demand(int32_t slot);
   void StartUnblocked();
+  void Speculate();
+  void Prefetch(std::span<const sluice::Prefetch> prefetches);
   void Collect(bool block);
   void PackArrived();
   Status FailCall(const Status& cause);
@@ -108,11 +120,12 @@ class ExpertStore {
   const Model& model_;
   const Device& device_;
   ThreadPool& pool_;
-  std::unique_ptr<ExpertCache> cache_;
+  DecisionCore& core_;
   PageBuffer arena_;
   uint64_t slot_bytes_ = 0;
   std::vector<Slot> slots_;
-  std::vector<size_t> entry_of_slot_;  // that is reading into it, in the open call
+  std::deque<int32_t> speculation_;  // slots whose speculative reads have not been submitted
+  int32_t speculating_ = 0;          // experts whose speculative reads are under way
 
   // The open call.
   std::vector<Entry> entries_;
