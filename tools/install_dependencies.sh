@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv
-  libcli11-dev nlohmann-json3-dev libfmt-dev liburing-dev libpcre2-dev libutf8proc-dev libedit-dev
+  libcli11-dev nlohmann-json3-dev libfmt-dev liburing-dev libpcre2-dev libutf8proc-dev libedit-dev libzip-dev libzstd-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 if [[ " $* " == *" lint "* ]]; then
   packages+=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)

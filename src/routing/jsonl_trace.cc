@@ -1,0 +1,145 @@
+// The traces that TraceWriter writes, docs/trace-format.md: JSON lines, versions 1 and 2.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "routing/json_fields.h"
+#include "routing/json_lines.h"
+#include "routing/trace_builder.h"
+#include "routing/trace_reader.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+bool Recognizes(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find('\n'));
+  return line.find("\"meta\"") != std::string_view::npos &&
+         line.find("\"version\"") != std::string_view::npos &&
+         line.find("\"top_k\"") != std::string_view::npos;
+}
+
+Result<TraceMeta> ReadMeta(std::string_view line, int64_t* version) {
+  SLUICE_TRY_ASSIGN(const json object, ParseJson(line));
+  if (TextFieldOrEmpty(object, "type") != "meta") {
+    return CorruptError("a trace begins with a line of type 'meta'");
+  }
+  SLUICE_TRY_ASSIGN(*version, IntegerField(object, "version"));
+  if (*version < 1 || *version > 2) {
+    return UnsupportedError(
+        fmt::format("the trace is of version {}; this sluice reads 1 and 2", *version));
+  }
+  TraceMeta meta;
+  SLUICE_TRY_ASSIGN(meta.model, TextField(object, "model"));
+  SLUICE_TRY_ASSIGN(meta.architecture, TextField(object, "architecture"));
+  SLUICE_TRY_ASSIGN(meta.dtype, TextField(object, "dtype"));
+  SLUICE_TRY_ASSIGN(meta.layers, IntegerField(object, "layers"));
+  SLUICE_TRY_ASSIGN(meta.experts, IntegerField(object, "experts"));
+  SLUICE_TRY_ASSIGN(meta.top_k, IntegerField(object, "top_k"));
+  SLUICE_TRY_ASSIGN(meta.seed, UnsignedField(object, "seed"));
+  if (*version == 1) return meta;
+  SLUICE_TRY_ASSIGN(meta.policy, TextField(object, "policy"));
+  SLUICE_TRY_ASSIGN(meta.slots, IntegerField(object, "slots"));
+  SLUICE_TRY_ASSIGN(meta.staging, IntegerField(object, "staging"));
+  SLUICE_TRY_ASSIGN(meta.expert_bytes, UnsignedField(object, "expert_bytes"));
+  SLUICE_TRY_ASSIGN(meta.link_bytes_per_call, NumberField(object, "link_bytes_per_call"));
+  return meta;
+}
+
+Result<ClockReadings> ReadClock(const json& clock) {
+  ClockReadings readings;
+  SLUICE_TRY_ASSIGN(readings.seconds, NumberField(clock, "seconds"));
+  SLUICE_TRY_ASSIGN(readings.stall_ms, NumberField(clock, "stall_ms"));
+  SLUICE_TRY_ASSIGN(readings.tokens_per_second, NumberField(clock, "tokens_per_second"));
+  SLUICE_TRY_ASSIGN(readings.slow_mbps, NumberField(clock, "slow_mbps"));
+  SLUICE_TRY_ASSIGN(readings.queue_depth, NumberField(clock, "queue_depth"));
+  SLUICE_TRY_ASSIGN(readings.free_memory_bytes, NumberField(clock, "free_memory_bytes"));
+  return readings;
+}
+
+// What one line after another does to the trace.
+class Lines {
+ public:
+  Lines(TraceBuilder* builder, int64_t version) : builder_(*builder), version_(version) {}
+
+  Status Add(std::string_view line) {
+    SLUICE_TRY(row_.Parse(line));
+    if (!row_.Has("type")) return AddRow();
+    SLUICE_TRY(row_.Text("type", &type_));
+    if (version_ >= 2 && type_ == "step") return AddStep(line);
+    if (version_ >= 2 && type_ == "gate") return AddGate();
+    return CorruptError(fmt::format("a line of type '{}' has no place here", type_));
+  }
+
+ private:
+  Status AddRow() {
+    TracedToken token;
+    int32_t layer = 0;
+    SLUICE_TRY(row_.Integer("r", &token.request));
+    SLUICE_TRY(row_.Integer("t", &token.position));
+    SLUICE_TRY(row_.Integer32("l", &layer));
+    SLUICE_TRY(row_.Integers("e", &experts_));
+    SLUICE_TRY(row_.Floats("w", &weights_));
+    // Version 1 does not say where steps end. With one layer nothing else does: take tokens alone.
+    if (version_ == 1 && builder_.meta().layers == 1) SLUICE_TRY(builder_.EndStep());
+    return builder_.AddRow(layer, experts_, weights_, &token);
+  }
+
+  Status AddStep(std::string_view line) {
+    int32_t tokens = 0;
+    SLUICE_TRY(row_.Integer32("tokens", &tokens));
+    if (!row_.Has("clock")) return builder_.BeginStep(tokens, nullptr);
+    SLUICE_TRY_ASSIGN(const json object, ParseJson(line));
+    SLUICE_TRY_ASSIGN(const ClockReadings readings, ReadClock(object["clock"]));
+    return builder_.BeginStep(tokens, &readings);
+  }
+
+  Status AddGate() {
+    int32_t layer = 0;
+    TraceGate gate;
+    SLUICE_TRY(row_.Integer32("l", &layer));
+    SLUICE_TRY(row_.Integer32("of", &gate.layer));
+    SLUICE_TRY(row_.Integers("e", &gate.experts));
+    SLUICE_TRY(row_.Floats("p", &gate.probabilities));
+    return builder_.AddGate(layer, std::move(gate));
+  }
+
+  TraceBuilder& builder_;
+  const int64_t version_;
+  JsonRow row_;
+  std::string type_;
+  std::vector<int32_t> experts_;
+  std::vector<float> weights_;
+};
+
+Result<Trace> Read(const File& file) {
+  JsonLineReader in(&file);
+  SLUICE_TRY_ASSIGN(const bool any, in.Next());
+  if (!any) return CorruptError(file.name() + ": the trace is empty");
+  int64_t version = 0;
+  Result<TraceMeta> meta = ReadMeta(in.line(), &version);
+  if (!meta.ok()) return in.Annotate(meta.status());
+  Result<TraceBuilder> builder = TraceBuilder::Create(std::move(meta).value());
+  if (!builder.ok()) return in.Annotate(builder.status());
+  Lines lines(&*builder, version);
+  while (true) {
+    SLUICE_TRY_ASSIGN(const bool more, in.Next());
+    if (!more) break;
+    if (Status status = lines.Add(in.line()); !status.ok()) return in.Annotate(status);
+  }
+  Result<Trace> trace = std::move(builder)->Finish();
+  return trace.ok() ? std::move(trace) : in.Annotate(trace.status());
+}
+
+}  // namespace
+
+TraceFormat JsonlTraceFormat();
+TraceFormat JsonlTraceFormat() {
+  return {.name = "jsonl",
+          .summary = "what sluice run --trace writes",
+          .recognizes = Recognizes,
+          .read = Read};
+}
+
+}  // namespace sluice
