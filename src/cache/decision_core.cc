@@ -24,18 +24,33 @@ bool InRange(int32_t value, int32_t first, int32_t last) {
 
 }  // namespace
 
+namespace {
+
+// All fields, so that sums and differences cannot forget one.
+constexpr uint64_t DecisionCounts::*kCounters[] = {&DecisionCounts::calls,
+                                                   &DecisionCounts::accesses,
+                                                   &DecisionCounts::hits,
+                                                   &DecisionCounts::demand_misses,
+                                                   &DecisionCounts::insertions,
+                                                   &DecisionCounts::evictions,
+                                                   &DecisionCounts::in_place,
+                                                   &DecisionCounts::prefetches,
+                                                   &DecisionCounts::prefetches_used,
+                                                   &DecisionCounts::prefetches_wasted};
+static_assert(sizeof(DecisionCounts) ==
+              sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(uint64_t));
+
+}  // namespace
+
 DecisionCounts& DecisionCounts::operator+=(const DecisionCounts& other) {
-  calls += other.calls;
-  accesses += other.accesses;
-  hits += other.hits;
-  demand_misses += other.demand_misses;
-  insertions += other.insertions;
-  evictions += other.evictions;
-  in_place += other.in_place;
-  prefetches += other.prefetches;
-  prefetches_used += other.prefetches_used;
-  prefetches_wasted += other.prefetches_wasted;
+  for (const auto counter : kCounters) this->*counter += other.*counter;
   return *this;
+}
+
+DecisionCounts operator-(const DecisionCounts& now, const DecisionCounts& before) {
+  DecisionCounts difference;
+  for (const auto counter : kCounters) difference.*counter = now.*counter - before.*counter;
+  return difference;
 }
 
 DecisionCore::Impl::Impl(const PolicySpec& spec, const Setup& setup, SlotLayout layout)

@@ -66,6 +66,8 @@ struct DecisionCounts {
 
   uint64_t misses() const { return accesses - hits; }
   DecisionCounts& operator+=(const DecisionCounts& other);
+  // What was added since `before`.
+  friend DecisionCounts operator-(const DecisionCounts& now, const DecisionCounts& before);
   friend bool operator==(const DecisionCounts&, const DecisionCounts&) = default;
 };
 

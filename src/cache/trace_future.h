@@ -23,8 +23,8 @@ class TraceFuture final : public Future {
   uint64_t NextUse(ExpertKey key, uint64_t call) const override;
 
  private:
-  std::vector<uint32_t> uses_;           // calls, ascending, of key 0, then of key 1, ...
-  std::vector<size_t> end_;              // by key: where its uses end
+  std::vector<uint32_t> uses_;            // calls, ascending, of key 0, then of key 1, ...
+  std::vector<size_t> end_;               // by key: where its uses end
   mutable std::vector<size_t> upcoming_;  // by key: its first use that has not been passed
 };
 

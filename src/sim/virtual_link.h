@@ -1,0 +1,64 @@
+// A link that carries experts on a virtual clock: what a replay has instead of a disk.
+//
+// One read at a time, demand before guesses; a read that has begun is finished. Times are seconds
+// since the replay began.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+namespace sluice {
+
+// The machine that a replay pretends to be.
+struct LinkModel {
+  double bytes_per_second = 1.2e9;
+  double latency_seconds = 100e-6;  // from asking to the first byte; reads overlap theirs
+  double expert_bytes = 0;          // 0: what the trace says
+  // Of one layer for one token: attention, router and top_k experts. A call that touches more
+  // experts takes proportionally longer (memory-bound).
+  double compute_seconds = 1e-3;
+  // Where slow memory is RAM rather than a disk, an expert computed in place needs no transfer, and
+  // takes this long per token that chose it.
+  bool slow_is_ram = false;
+  double in_place_seconds = 1e-3;
+};
+
+class VirtualLink {
+ public:
+  // `slots`: of the dispatches to come.
+  VirtualLink(const LinkModel& model, int64_t slots);
+
+  // A read into `slot` that somebody waits for. What was under way into the slot has lost its
+  // point.
+  void Demand(int32_t slot, double now);
+  // One that nobody waits for yet.
+  void Speculate(int32_t slot, double now);
+  // Somebody waits for the slot now: a guess that has not begun becomes a demand.
+  void Promote(int32_t slot, double now);
+  // Lets guesses use the link's idle time up to `now`.
+  void AdvanceTo(double now);
+
+  // When the slot's content has arrived. REQUIRES: it is no waiting guess.
+  double arrival(int32_t slot) const { return arrival_[static_cast<std::size_t>(slot)]; }
+  uint64_t reads() const { return reads_; }  // begun
+
+ private:
+  void Begin(int32_t slot, double now);
+  void Withdraw(int32_t slot);
+
+  const double latency_;
+  const double carry_seconds_;    // of one expert
+  double free_at_ = 0;            // when the link has nothing more to carry
+  std::vector<double> arrival_;   // by slot
+  std::vector<uint8_t> waiting_;  // by slot: in guesses_
+  struct Guess {
+    int32_t slot;
+    double asked;
+  };
+  std::deque<Guess> guesses_;
+  uint64_t reads_ = 0;
+};
+
+}  // namespace sluice
