@@ -40,9 +40,16 @@ class RunTest(unittest.TestCase):
             trace = pathlib.Path(folder, "trace.jsonl")
             _, stats, _ = run_with_stats("-p", "sort: 5 2 =", "-n", 6, "--ignore-eos", "--trace", trace)
             lines = [json.loads(line) for line in trace.read_text().splitlines()]
-        meta, records = lines[0], lines[1:]
-        self.assertEqual(meta["type"], "meta")
+        meta, steps = lines[0], [line for line in lines if line.get("type") == "step"]
+        records = [line for line in lines if "type" not in line]
+        self.assertEqual((meta["type"], meta["version"]), ("meta", 2))
+        self.assertEqual(meta["policy"], stats["policy"])
+        self.assertEqual(meta["slots"], stats["memory"]["slots"])
+        self.assertGreater(meta["expert_bytes"], 0)
+        self.assertEqual(len(lines), 1 + len(steps) + len(records))
         tokens = len(stats["prompt_ids"]) + 6 - 1
+        self.assertEqual(sum(step["tokens"] for step in steps), tokens)
+        self.assertEqual(lines[1]["type"], "step")
         self.assertEqual(len(records), tokens * meta["layers"])
         for record in records:
             self.assertEqual(len(record["e"]), meta["top_k"])

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "routing/expert_id.h"
+#include "routing/gate_guess.h"
 
 namespace sluice {
 
@@ -33,18 +34,6 @@ inline ExpertId IdOf(CacheShape shape, ExpertKey key) {
 
 enum class Phase { kDecode, kPrefill };
 inline constexpr int kPhases = 2;
-
-// An expert that something holds for likely.
-struct Likely {
-  int32_t expert = 0;
-  float probability = 0;
-};
-
-// The router of a later layer, applied to the hidden state that this layer's router saw.
-struct GateGuess {
-  int32_t layer = -1;               // -1: nobody asked
-  std::span<const Likely> experts;  // likeliest first
-};
 
 // One layer of one step, as it comes from the engine or out of a trace.
 struct LayerRouting {

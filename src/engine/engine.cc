@@ -238,7 +238,10 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                                      .layers = model_.spec.layers,
                                      .experts = model_.spec.moe.experts,
                                      .top_k = model_.spec.moe.top_k,
-                                     .seed = options.trace_seed}));
+                                     .seed = options.trace_seed,
+                                     .policy = options.policy,
+                                     .slots = store_->slots(),
+                                     .expert_bytes = model_.experts.largest_bytes()}));
   }
   // Last, since it is what takes long.
   SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
@@ -362,7 +365,9 @@ void Engine::Impl::Step() {
   const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
   std::optional<ClockReadings> readings;
   if (core_->wants_readings()) readings = ReadClocks();
-  core_->BeginStep(static_cast<int32_t>(batch_.size()), readings ? &*readings : nullptr);
+  const ClockReadings* clock = readings ? &*readings : nullptr;
+  core_->BeginStep(static_cast<int32_t>(batch_.size()), clock);
+  if (trace_ != nullptr) trace_->BeginStep(static_cast<int32_t>(batch_.size()), clock);
   stall_before_ = store_->stats().stall_seconds;
   const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
     wanted[i].sequence->OnLogits(wanted[i].position, logits);

@@ -19,7 +19,7 @@ void MoeLayer::Begin(int32_t layer, const Batch& batch, Activations* buffers) {
              moe.renormalise ? RouterRule::kSoftmaxRenormalised : RouterRule::kSoftmax,
              &buffers->routing);
   const GateGuess gate = Gate(layer, batch, buffers);
-  if (trace_ != nullptr) trace_->Record(layer, buffers->routing, batch.traced);
+  if (trace_ != nullptr) trace_->Record(layer, buffers->routing, batch.traced, gate);
   groups_ = GroupByExpert(buffers->routing, moe.experts);
   store_.Begin({.layer = layer,
                 .tokens = static_cast<int32_t>(batch.size()),

@@ -100,8 +100,15 @@ class Lines {
     TraceGate gate;
     SLUICE_TRY(row_.Integer32("l", &layer));
     SLUICE_TRY(row_.Integer32("of", &gate.layer));
-    SLUICE_TRY(row_.Integers("e", &gate.experts));
-    SLUICE_TRY(row_.Floats("p", &gate.probabilities));
+    SLUICE_TRY(row_.Integers("e", &experts_));
+    SLUICE_TRY(row_.Floats("p", &weights_));
+    if (experts_.size() != weights_.size()) {
+      return CorruptError(fmt::format("a gate guess of {} experts with {} probabilities",
+                                      experts_.size(), weights_.size()));
+    }
+    for (size_t i = 0; i < experts_.size(); ++i) {
+      gate.experts.push_back({.expert = experts_[i], .probability = weights_[i]});
+    }
     return builder_.AddGate(layer, std::move(gate));
   }
 

@@ -5,27 +5,28 @@
 #include <cerrno>
 #include <cmath>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
 namespace sluice {
 namespace {
 
 constexpr size_t kBufferBytes = 256U << 10;
 
-// A JSON string: quotes, backslashes and control characters escaped.
+// As JSON. A path need not be UTF-8, a JSON file must.
 std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// As few digits as give back the same number.
+template <typename Float>
+void AppendNumber(Float number, std::string* out) {
+  if (std::isfinite(number)) {
+    fmt::format_to(std::back_inserter(*out), "{}", number);
+  } else {
+    *out += "null";  // JSON has no NaN
   }
-  return out + "\"";
 }
 
 }  // namespace
@@ -39,10 +40,14 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::Create(const std::string& path
   }
   std::unique_ptr<TraceWriter> writer(new TraceWriter(path, file));
   fmt::format_to(std::back_inserter(writer->buffer_),
-                 "{{\"type\":\"meta\",\"version\":1,\"model\":{},\"architecture\":{},\"layers\":{},"
-                 "\"experts\":{},\"top_k\":{},\"dtype\":{},\"seed\":{}}}\n",
+                 "{{\"type\":\"meta\",\"version\":2,\"model\":{},\"architecture\":{},\"layers\":{},"
+                 "\"experts\":{},\"top_k\":{},\"dtype\":{},\"seed\":{},\"policy\":{},\"slots\":{},"
+                 "\"staging\":{},\"expert_bytes\":{},\"link_bytes_per_call\":",
                  Quoted(meta.model), Quoted(meta.architecture), meta.layers, meta.experts,
-                 meta.top_k, Quoted(meta.dtype), meta.seed);
+                 meta.top_k, Quoted(meta.dtype), meta.seed, Quoted(meta.policy), meta.slots,
+                 meta.staging, meta.expert_bytes);
+  AppendNumber(meta.link_bytes_per_call, &writer->buffer_);
+  writer->buffer_ += "}\n";
   SLUICE_TRY(writer->Flush());
   return writer;
 }
@@ -52,9 +57,48 @@ TraceWriter::~TraceWriter() {
   std::fclose(file_);
 }
 
-void TraceWriter::Record(int32_t layer, const Routing& routing,
-                         std::span<const TracedToken> tokens) {
+void TraceWriter::BeginStep(int32_t tokens, const ClockReadings* readings) {
   if (!status_.ok()) return;
+  fmt::format_to(std::back_inserter(buffer_), "{{\"type\":\"step\",\"tokens\":{}", tokens);
+  if (readings != nullptr) {
+    const std::pair<const char*, double> fields[] = {
+        {"seconds", readings->seconds},
+        {"stall_ms", readings->stall_ms},
+        {"tokens_per_second", readings->tokens_per_second},
+        {"slow_mbps", readings->slow_mbps},
+        {"queue_depth", readings->queue_depth},
+        {"free_memory_bytes", readings->free_memory_bytes}};
+    const char* before = ",\"clock\":{";
+    for (const auto& [key, value] : fields) {
+      fmt::format_to(std::back_inserter(buffer_), "{}\"{}\":", before, key);
+      AppendNumber(value, &buffer_);
+      before = ",";
+    }
+    buffer_ += '}';
+  }
+  buffer_ += "}\n";
+}
+
+void TraceWriter::RecordGate(int32_t layer, const GateGuess& gate) {
+  auto out = std::back_inserter(buffer_);
+  fmt::format_to(out, "{{\"type\":\"gate\",\"l\":{},\"of\":{},\"e\":[", layer, gate.layer);
+  const char* before = "";
+  for (const Likely& likely : gate.experts) {
+    fmt::format_to(out, "{}{}", std::exchange(before, ","), likely.expert);
+  }
+  buffer_ += "],\"p\":[";
+  before = "";
+  for (const Likely& likely : gate.experts) {
+    buffer_ += std::exchange(before, ",");
+    AppendNumber(likely.probability, &buffer_);
+  }
+  buffer_ += "]}\n";
+}
+
+void TraceWriter::Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens,
+                         const GateGuess& gate) {
+  if (!status_.ok()) return;
+  if (gate.layer >= 0) RecordGate(layer, gate);
   auto out = std::back_inserter(buffer_);
   const auto top_k = static_cast<size_t>(routing.top_k);
   for (size_t t = 0; t < tokens.size(); ++t) {
@@ -65,12 +109,8 @@ void TraceWriter::Record(int32_t layer, const Routing& routing,
     }
     buffer_ += "],\"w\":[";
     for (size_t i = 0; i < top_k; ++i) {
-      const float weight = routing.weights[t * top_k + i];
-      if (std::isfinite(weight)) {
-        fmt::format_to(out, "{}{:.6g}", i == 0 ? "" : ",", weight);
-      } else {
-        fmt::format_to(out, "{}null", i == 0 ? "" : ",");  // JSON has no NaN
-      }
+      if (i > 0) buffer_ += ',';
+      AppendNumber(routing.weights[t * top_k + i], &buffer_);
     }
     buffer_ += "]}\n";
   }

@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "routing/clock_readings.h"
+#include "routing/gate_guess.h"
 #include "routing/routing.h"
 #include "sluice/status.h"
 
@@ -43,9 +45,12 @@ class TraceWriter {
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
 
-  // Appends a line per token. After a failed write the rest is dropped: a full disk must not stop
-  // the answers.
-  void Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens);
+  // A step begins; a call of every layer follows. `readings` is null where the policy asks no
+  // clock. After a failed write the rest is dropped: a full disk must not stop the answers.
+  void BeginStep(int32_t tokens, const ClockReadings* readings);
+  // Appends the guess that the call was decided with, if there was one, and a line per token.
+  void Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens,
+              const GateGuess& gate = {});
   // Brings everything to the file.
   Status Flush();
   // The first failure, or ok.
@@ -53,6 +58,7 @@ class TraceWriter {
 
  private:
   TraceWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  void RecordGate(int32_t layer, const GateGuess& gate);
   void Write();
 
   const std::string path_;

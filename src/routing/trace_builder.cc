@@ -69,13 +69,11 @@ Status TraceBuilder::AddGate(int32_t layer, TraceGate gate) {
     return CorruptError(fmt::format("a gate guess at layer {} for layer {} of {}", layer,
                                     gate.layer, meta().layers));
   }
-  if (gate.experts.size() != gate.probabilities.size()) {
-    return CorruptError(fmt::format("a gate guess of {} experts with {} probabilities",
-                                    gate.experts.size(), gate.probabilities.size()));
-  }
   // Guesses share the rows' memory of who was named last: the count goes on.
   ++rows_;
-  SLUICE_TRY(CheckExperts(gate.layer, gate.experts));
+  for (const Likely& likely : gate.experts) {
+    SLUICE_TRY(CheckExperts(gate.layer, {&likely.expert, 1}));
+  }
   gate_layer_ = layer;
   trace_.gates.push_back(std::move(gate));
   return {};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "routing/clock_readings.h"
+#include "routing/gate_guess.h"
 #include "routing/trace.h"
 
 namespace sluice {
@@ -29,10 +30,10 @@ struct TraceCall {
   int32_t gate = -1;  // index into Trace::gates
 };
 
+// A GateGuess that owns its experts.
 struct TraceGate {
   int32_t layer = 0;
-  std::vector<int32_t> experts;
-  std::vector<float> probabilities;
+  std::vector<Likely> experts;
 };
 
 struct Trace {
