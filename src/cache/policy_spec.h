@@ -228,8 +228,11 @@ struct AdaptRule {
   Span hold = {1, SpanUnit::kSteps};       // how long the condition must have held
   Span cooldown = {50, SpanUnit::kSteps};  // how long the rule rests after it fired
   std::vector<AdaptAction> actions;
-  int32_t line = 0;  // where it is written, for reports
-  friend bool operator==(const AdaptRule&, const AdaptRule&) = default;
+  int32_t line = 0;  // where it is written, for reports; no part of what the rule is
+  friend bool operator==(const AdaptRule& a, const AdaptRule& b) {
+    return a.when == b.when && a.hold == b.hold && a.cooldown == b.cooldown &&
+           a.actions == b.actions;
+  }
 };
 
 struct PolicySpec {
