@@ -16,9 +16,8 @@ class Lfu final : public EvictionRule {
 
   void Observe(const LayerCall& call) override {
     const ExpertKey first = FirstKey(shape_, call.layer);
-    counts_.Observe(
-        call, cache_->frequency_decay, cache_->decay_every,
-        [&](int32_t expert, int32_t, int32_t) { counts_.Add(first + expert, 1); });
+    counts_.Observe(call, cache_->frequency_decay, cache_->decay_every,
+                    [&](int32_t expert, int32_t, int32_t) { counts_.Add(first + expert, 1); });
     last_use_.Observe(call);
   }
   void OnInsert(ExpertKey key, Insertion /*how*/) override { counts_.OnInsert(key); }

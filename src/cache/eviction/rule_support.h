@@ -94,6 +94,7 @@ class KeySet {
   }
   void Clear() { ++epoch_; }
   void Insert(ExpertKey key) { marks_[static_cast<size_t>(key)] = epoch_; }
+  void Erase(ExpertKey key) { marks_[static_cast<size_t>(key)] = 0; }
   bool Has(ExpertKey key) const { return marks_[static_cast<size_t>(key)] == epoch_; }
 
  private:
@@ -110,7 +111,8 @@ class KeyLists {
       : keys_(static_cast<int32_t>(shape.size())),
         links_(shape.size() + static_cast<size_t>(lists)),
         sizes_(static_cast<size_t>(lists)) {
-    for (int32_t list = 0; list < lists; ++list) links_[Node(keys_ + list)] = {keys_ + list, keys_ + list, list};
+    for (int32_t list = 0; list < lists; ++list)
+      links_[Node(keys_ + list)] = {keys_ + list, keys_ + list, list};
   }
 
   int32_t ListOf(ExpertKey key) const { return links_[Node(key)].list; }  // or kNone

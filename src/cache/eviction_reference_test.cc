@@ -1,0 +1,147 @@
+// The rules on recorded routing. Witnesses: the hit rates of ../shared/data/traces/README.md and of
+// ../shared/notes/eviction.md, which other programs gave; the cache below is the definition there.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cache/eviction.h"
+#include "cache/eviction/rule_support.h"
+#include "cache/trace_future.h"
+#include "routing/trace_reader.h"
+
+namespace sluice {
+namespace {
+
+// Read once per run of the program.
+const Trace* ReadShared(const std::string& name) {
+  static std::map<std::string, Trace> read;
+  if (const auto known = read.find(name); known != read.end()) return &known->second;
+  const std::string path = "../shared/data/traces/" + name + ".npz";
+  if (!std::filesystem::exists(path)) return nullptr;
+  Result<Trace> trace = ReadTrace(path);
+  EXPECT_TRUE(trace.ok()) << trace.status().message();
+  if (!trace.ok()) return nullptr;
+  return &(read[name] = *std::move(trace));
+}
+
+// One cache per layer of `slots` slots, empty at first. Misses are inserted by rank; an expert of
+// the current call is no victim.
+double HitRate(const Trace& trace, const std::string& rule_name, int32_t slots, CacheSpec spec) {
+  const CacheShape shape{.layers = static_cast<int32_t>(trace.meta.layers),
+                         .experts = static_cast<int32_t>(trace.meta.experts)};
+  const auto top_k = static_cast<int32_t>(trace.meta.top_k);
+  const TraceFuture future(shape, trace.calls, trace.experts, top_k);
+  const auto rule = NewEvictionRule(
+      rule_name,
+      {.shape = shape, .top_k = top_k, .slots = slots, .cache = &spec, .future = &future});
+  std::vector<std::vector<ExpertKey>> residents(static_cast<size_t>(shape.layers));
+  KeySet resident(shape);
+  KeySet current(shape);
+  std::vector<Demand> demands;
+  std::vector<ExpertKey> candidates;
+  uint64_t hits = 0;
+  uint64_t step = 0;
+  for (uint64_t c = 0; c < trace.calls.size(); ++c) {
+    const TraceCall& call = trace.calls[c];
+    EXPECT_EQ(call.tokens, 1);
+    const auto chosen =
+        std::span(trace.experts)
+            .subspan(call.first_row * static_cast<size_t>(top_k), static_cast<size_t>(top_k));
+    step += c > 0 && call.layer <= trace.calls[c - 1].layer ? 1 : 0;
+    demands.clear();
+    current.Clear();
+    for (const int32_t e : chosen) {
+      demands.push_back({.expert = e, .tokens = 1});
+      current.Insert(FirstKey(shape, call.layer) + e);
+    }
+    rule->Observe({.layer = call.layer,
+                   .tokens = 1,
+                   .top_k = top_k,
+                   .experts = chosen,
+                   .demands = demands,
+                   .step = step,
+                   .call = c,
+                   .first_token = step});
+    auto& here = residents[static_cast<size_t>(call.layer)];
+    for (const int32_t e : chosen) hits += resident.Has(FirstKey(shape, call.layer) + e) ? 1 : 0;
+    for (const int32_t e : chosen) {
+      const ExpertKey key = FirstKey(shape, call.layer) + e;
+      if (resident.Has(key)) continue;
+      if (here.size() == static_cast<size_t>(slots)) {
+        candidates.clear();
+        for (const ExpertKey r : here) {
+          if (!current.Has(r)) candidates.push_back(r);
+        }
+        const ExpertKey victim = rule->Victim(candidates);
+        resident.Erase(victim);
+        *std::ranges::find(here, victim) = here.back();
+        here.pop_back();
+        rule->OnRemove(victim);
+      }
+      here.push_back(key);
+      resident.Insert(key);
+      rule->OnInsert(key, Insertion::kDemand);
+    }
+  }
+  return static_cast<double>(hits) /
+         static_cast<double>(trace.calls.size() * static_cast<size_t>(top_k));
+}
+
+struct Trial {
+  std::string rule;
+  std::string trace;
+  std::vector<std::pair<int32_t, double>> hit_rates;  // by slots
+  double tolerance = 0.00005;                         // four digits
+  CacheSpec spec = {};
+};
+const char* const kCode = "qwen3-30b-a3b-code";
+const char* const kGeneral = "qwen3-30b-a3b-general";
+const char* const kGptOss = "gpt-oss-20b-decode";
+
+class EvictionReferenceTest : public testing::TestWithParam<Trial> {};
+
+TEST_P(EvictionReferenceTest, HitRatesAreThoseOfAnotherProgram) {
+  const Trial& trial = GetParam();
+  const Trace* trace = ReadShared(trial.trace);
+  if (trace == nullptr) GTEST_SKIP() << "needs ../shared/data/traces/" << trial.trace << ".npz";
+  for (const auto& [slots, expected] : trial.hit_rates) {
+    const double rate = HitRate(*trace, trial.rule, slots, trial.spec);
+    EXPECT_NEAR(rate, expected, trial.tolerance) << slots << " slots";
+    if (std::getenv("SLUICE_SHOW") != nullptr) {
+      std::cout << trial.rule << ' ' << trial.trace << ' ' << slots << ": " << rate << " expected "
+                << expected << '\n';
+    }
+  }
+}
+
+std::vector<Trial> Trials() {
+  std::vector<Trial> trials;
+  const auto add = [&](const char* rule, std::vector<double> code, std::vector<double> general,
+                       std::vector<double> gpt_oss, double tolerance = 0.00005,
+                       const CacheSpec& spec = {}) {
+    trials.push_back({rule, kCode, {{16, code[0]}, {32, code[1]}, {64, code[2]}}, tolerance, spec});
+    trials.push_back(
+        {rule, kGeneral, {{16, general[0]}, {32, general[1]}, {64, general[2]}}, tolerance, spec});
+    trials.push_back({rule, kGptOss, {{8, gpt_oss[0]}, {16, gpt_oss[1]}}, tolerance, spec});
+  };
+  add("lru", {.6568, .8448, .9629}, {.6019, .7866, .9518}, {.6474, .8944});
+  add("lfu", {.7017, .8635, .9653}, {.6312, .8048, .9551}, {.6892, .9128});
+  add("belady", {.7746, .9182, .9831}, {.7322, .8895, .9792}, {.7704, .9490});
+  return trials;
+}
+
+INSTANTIATE_TEST_SUITE_P(Traces, EvictionReferenceTest, testing::ValuesIn(Trials()),
+                         [](const testing::TestParamInfo<Trial>& trial) {
+                           std::string name = trial.param.rule + "_" + trial.param.trace;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace sluice
