@@ -27,6 +27,10 @@ struct RuleSetup {
   int32_t slots = 1;  // of one domain: of a layer, or of all where layers share
   const CacheSpec* cache = nullptr;
   const Future* future = nullptr;  // null outside a replay
+  // By key: the probability that the expert is chosen when its layer is called next, as the
+  // prefetch predictor says (Predictor::Predict for the call's own layer, after every call).
+  // Whoever makes the rule keeps it up to date; only `predicted` reads it. Empty: nobody predicts.
+  std::span<const float> likelihood;
 };
 
 // Called on one thread; deterministic: the same calls give the same victims. Allocates nothing

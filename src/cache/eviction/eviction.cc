@@ -28,11 +28,6 @@ std::unique_ptr<EvictionRule> NewEvictionRule(std::string_view name, const RuleS
   return nullptr;
 }
 
-std::unique_ptr<EvictionRule> NewEvictionRule(const Eviction& eviction, const RuleSetup& setup) {
-  if (!eviction.second.empty()) return nullptr;
-  return NewEvictionRule(eviction.primary, setup);
-}
-
 std::vector<std::string_view> EvictionRuleNames() {
   std::vector<std::string_view> names;
   for (const Entry& entry : kRules) names.push_back(entry.name);

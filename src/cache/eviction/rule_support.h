@@ -1,6 +1,7 @@
 // What several rules of eviction need: the order of use, the current step, sets and lists of keys.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -66,6 +67,40 @@ ExpertKey Lowest(std::span<const ExpertKey> candidates, const LastUse& last_use,
   }
   return lowest;
 }
+
+// How many tokens ago each expert was chosen last, counted in tokens of its own layer.
+class Ages {
+ public:
+  static constexpr int64_t kNever = 1000;  // the age that all begin with
+
+  explicit Ages(CacheShape shape)
+      : shape_(shape),
+        now_(static_cast<size_t>(shape.layers), -1),
+        last_(shape.size(), -1 - kNever) {}
+
+  void Observe(const LayerCall& call) {
+    for (int32_t row = 0; row < call.tokens; ++row) {
+      NextToken(call.layer);
+      for (const int32_t expert : Chosen(call, row)) Use(FirstKey(shape_, call.layer) + expert);
+    }
+  }
+  // The same in parts.
+  void NextToken(int32_t layer) { ++now_[static_cast<size_t>(layer)]; }
+  void Use(ExpertKey key) { last_[static_cast<size_t>(key)] = Now(key); }
+  // 0: by the layer's latest token.
+  int64_t Age(ExpertKey key) const { return Now(key) - last_[static_cast<size_t>(key)]; }
+  void Reset() {
+    now_.assign(now_.size(), -1);
+    last_.assign(last_.size(), -1 - kNever);
+  }
+
+ private:
+  int64_t Now(ExpertKey key) const { return now_[static_cast<size_t>(key / shape_.experts)]; }
+
+  const CacheShape shape_;
+  std::vector<int64_t> now_;   // by layer: its latest token
+  std::vector<int64_t> last_;  // by key: the token that chose it last
+};
 
 // Tells where a step of the model begins: the layers are called in ascending order.
 class StepWatch {
@@ -180,6 +215,23 @@ class Domains {
  private:
   const int32_t experts_;
   const int32_t count_;
+};
+
+// How many slots each domain has. Only the core knows, and it may change its mind; but it asks for
+// a victim when a domain is full, and then they are as many as there are residents.
+class Capacities {
+ public:
+  Capacities(const Domains& domains, const RuleSetup& setup)
+      : slots_(static_cast<size_t>(domains.count()), setup.slots) {}
+  void Full(int32_t domain, int32_t residents) { slots_[static_cast<size_t>(domain)] = residents; }
+  int32_t operator[](int32_t domain) const { return slots_[static_cast<size_t>(domain)]; }
+  // Of a domain's slots, at least one.
+  int32_t Share(int32_t domain, double share) const {
+    return std::max(1, static_cast<int32_t>(share * (*this)[domain]));
+  }
+
+ private:
+  std::vector<int32_t> slots_;  // by domain
 };
 
 }  // namespace sluice
