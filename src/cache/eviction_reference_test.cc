@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cache/eviction.h"
-#include "cache/eviction/rule_support.h"
+#include "cache/plain_caches.h"
 #include "cache/trace_future.h"
 #include "routing/trace_reader.h"
 
@@ -30,8 +30,6 @@ const Trace* ReadShared(const std::string& name) {
   return &(read[name] = *std::move(trace));
 }
 
-// One cache per layer of `slots` slots, empty at first. Misses are inserted by rank; an expert of
-// the current call is no victim.
 double HitRate(const Trace& trace, const std::string& rule_name, int32_t slots, CacheSpec spec) {
   const CacheShape shape{.layers = static_cast<int32_t>(trace.meta.layers),
                          .experts = static_cast<int32_t>(trace.meta.experts)};
@@ -40,57 +38,18 @@ double HitRate(const Trace& trace, const std::string& rule_name, int32_t slots, 
   const auto rule = NewEvictionRule(
       rule_name,
       {.shape = shape, .top_k = top_k, .slots = slots, .cache = &spec, .future = &future});
-  std::vector<std::vector<ExpertKey>> residents(static_cast<size_t>(shape.layers));
-  KeySet resident(shape);
-  KeySet current(shape);
-  std::vector<Demand> demands;
-  std::vector<ExpertKey> candidates;
-  uint64_t hits = 0;
-  uint64_t step = 0;
-  for (uint64_t c = 0; c < trace.calls.size(); ++c) {
-    const TraceCall& call = trace.calls[c];
+  PlainCaches caches(shape, top_k, slots, rule.get());
+  const auto width = static_cast<size_t>(top_k);
+  int64_t hits = 0;
+  for (const TraceCall& call : trace.calls) {
     EXPECT_EQ(call.tokens, 1);
-    const auto chosen =
-        std::span(trace.experts)
-            .subspan(call.first_row * static_cast<size_t>(top_k), static_cast<size_t>(top_k));
-    step += c > 0 && call.layer <= trace.calls[c - 1].layer ? 1 : 0;
-    demands.clear();
-    current.Clear();
-    for (const int32_t e : chosen) {
-      demands.push_back({.expert = e, .tokens = 1});
-      current.Insert(FirstKey(shape, call.layer) + e);
-    }
-    rule->Observe({.layer = call.layer,
-                   .tokens = 1,
-                   .top_k = top_k,
-                   .experts = chosen,
-                   .demands = demands,
-                   .step = step,
-                   .call = c,
-                   .first_token = step});
-    auto& here = residents[static_cast<size_t>(call.layer)];
-    for (const int32_t e : chosen) hits += resident.Has(FirstKey(shape, call.layer) + e) ? 1 : 0;
-    for (const int32_t e : chosen) {
-      const ExpertKey key = FirstKey(shape, call.layer) + e;
-      if (resident.Has(key)) continue;
-      if (here.size() == static_cast<size_t>(slots)) {
-        candidates.clear();
-        for (const ExpertKey r : here) {
-          if (!current.Has(r)) candidates.push_back(r);
-        }
-        const ExpertKey victim = rule->Victim(candidates);
-        resident.Erase(victim);
-        *std::ranges::find(here, victim) = here.back();
-        here.pop_back();
-        rule->OnRemove(victim);
-      }
-      here.push_back(key);
-      resident.Insert(key);
-      rule->OnInsert(key, Insertion::kDemand);
-    }
+    const auto rows = [&](auto& all) {
+      return std::span(all).subspan(call.first_row * width, width);
+    };
+    hits += caches.Call(call.layer, rows(trace.experts),
+                        trace.weights.empty() ? std::span<const float>() : rows(trace.weights));
   }
-  return static_cast<double>(hits) /
-         static_cast<double>(trace.calls.size() * static_cast<size_t>(top_k));
+  return static_cast<double>(hits) / static_cast<double>(trace.calls.size() * width);
 }
 
 struct Trial {
@@ -144,6 +103,7 @@ std::vector<Trial> Trials() {
   add("s3fifo", {.6882, .8573, .9656}, {.6231, .7971, .9567}, {.6736, .9077});
   add("arc", {.6673, .8487, .9630}, {.6103, .7907, .9519}, {.6537, .8946});
   add("memory", {.7214, .8806, .9704}, {.6553, .8285, .9629}, {.7166, .9225});
+  add("learned", {.7254, .8818, .9717}, {.6617, .8324, .9644}, {.7242, .9248});
   return trials;
 }
 
