@@ -29,30 +29,33 @@ struct LaneKernels {
   const char* name;
   // overlap[q] += experts that token q and `chosen` [planes] have in common.
   void (*add_overlap)(ExpertBits bits, const uint32_t* chosen, int32_t* overlap, size_t tokens);
-  // affinity[q] = scale * (weight * overlap[q] + carried[q]); the greatest. `tokens` > 0.
+  // affinity[q] = scale * (weight * overlap[q] + carried[q]); best[q / kLanes]: the greatest of
+  // each kLanes of them; returns the greatest. `tokens` > 0. Reads and writes whole vectors.
   float (*affinity)(const int32_t* overlap, const float* carried, float weight, float scale,
-                    float* affinity, size_t tokens);
+                    float* affinity, float* best, size_t tokens);
   // values[i] = e^values[i], for values from -80 to 80.
   void (*exp)(float* values, size_t lanes);
-  // votes[e] += sum of weights[q] >= 0 of the tokens that chose e, in the order of q. Lanes:
-  // 32 per plane.
-  void (*vote)(ExpertBits bits, const float* weights, size_t tokens, float* votes);
+  // votes[e] += sum of weights[q] of those tokens q of `voters` that chose e, in their order.
+  // Votes: 32 per plane, not negative, as the weights.
+  void (*vote)(ExpertBits bits, const uint32_t* voters, size_t voter_count, const float* weights,
+               float* votes);
   // The state of one layer's experts after one more token: averages [decays, lanes] and ages, both
   // from `chosen` (1 or 0).
   void (*age)(const float* chosen, float* averages, float* ages, float* context, size_t lanes);
   // features [kFeatures, lanes] of one layer's experts.
   void (*features)(const float* averages, const float* ages, const float* recall, float* features,
                    size_t lanes);
-  // z = weights[0] + sum weights[1 + f] features[f] + sum scales[r] rows[r].
-  void (*score)(const float* features, const float* weights, const float* const* rows,
-                const float* scales, size_t row_count, float* z, size_t lanes);
+  // z = weights[0] + sum weights[1 + f] features[f] + sum scales[r] table[rows[r]].
+  void (*score)(const float* features, const float* weights, const float* table,
+                const uint32_t* rows, const float* scales, size_t row_count, float* z,
+                size_t lanes);
   // delta = labels - sigmoid(z), 0 from `experts` on; gradient [1 + kFeatures] = sums of delta
   // times each feature.
   void (*gradient)(const float* labels, const float* z, const float* features, size_t experts,
                    float* delta, float* gradient, size_t lanes);
-  // rows[r] += rates[r] * delta.
-  void (*learn)(float* const* rows, const float* rates, size_t row_count, const float* delta,
-                size_t lanes);
+  // table[rows[r]] += rates[r] * delta.
+  void (*learn)(float* table, const uint32_t* rows, const float* rates, size_t row_count,
+                const float* delta, size_t lanes);
 };
 
 // The fastest that this machine runs.

@@ -24,6 +24,18 @@ SLUICE_LANE_INLINE int32_t AsInt(float f) {
   return bits;
 }
 
+// The greatest of 16, by halves; which of two equal ones does not show.
+SLUICE_LANE_INLINE float Greatest(Floats v) {
+  Floats other =
+      __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  v = v > other ? v : other;
+  other = __builtin_shufflevector(v, v, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+  v = v > other ? v : other;
+  other = __builtin_shufflevector(v, v, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3);
+  v = v > other ? v : other;
+  return v[0] > v[1] ? v[0] : v[1];
+}
+
 // e^x = 2^n e^f with |f| <= ln(2) / 2, where seven terms of the series leave 1e-8.
 SLUICE_LANE_INLINE float Exp(float x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer
@@ -96,24 +108,23 @@ void AddOverlap(ExpertBits bits, const uint32_t* chosen, int32_t* overlap, size_
   }
 }
 
-float Affinity(const int32_t* __restrict overlap, const float* __restrict carried, float weight,
-               float scale, float* __restrict affinity, size_t tokens) {
-  float lanes[kLanes];
-  for (float& lane : lanes) lane = -1.0F;  // an affinity is not negative
-  size_t q = 0;
-  for (; q + kLanes <= tokens; q += kLanes) {
-    for (size_t i = 0; i < kLanes; ++i) {
-      const float a = scale * (weight * static_cast<float>(overlap[q + i]) + carried[q + i]);
-      affinity[q + i] = a;
-      lanes[i] = a > lanes[i] ? a : lanes[i];
+float Affinity(const int32_t* overlap, const float* carried, float weight, float scale,
+               float* affinity, float* best, size_t tokens) {
+  float greatest = -1.0F;  // an affinity is not negative
+  for (size_t q = 0; q < tokens; q += kLanes) {
+    Ints common;
+    __builtin_memcpy(&common, overlap + q, sizeof common);
+    const Floats a = scale * (weight * __builtin_convertvector(common, Floats) + Load(carried + q));
+    Store(affinity + q, a);
+    float block = -1.0F;
+    if (q + kLanes <= tokens) {
+      block = Greatest(a);
+    } else {
+      for (size_t i = q; i < tokens; ++i) block = affinity[i] > block ? affinity[i] : block;
     }
+    best[q / kLanes] = block;
+    greatest = block > greatest ? block : greatest;
   }
-  float greatest = -1.0F;
-  for (; q < tokens; ++q) {
-    affinity[q] = scale * (weight * static_cast<float>(overlap[q]) + carried[q]);
-    greatest = affinity[q] > greatest ? affinity[q] : greatest;
-  }
-  for (const float lane : lanes) greatest = lane > greatest ? lane : greatest;
   return greatest;
 }
 
@@ -122,41 +133,49 @@ void ExpAll(float* __restrict values, size_t lanes) {
 }
 
 #if defined(SLUICE_LANE_WIDE_VOTE)
-// 128 experts at a time, whose sums stay in registers. Adding 0 changes no bit of a sum.
-void Vote(ExpertBits bits, const float* weights, size_t tokens, float* votes) {
-  constexpr size_t kPlanes = 4;
+// 32 experts per plane at a time, whose sums stay in registers. Adding 0 changes no bit of a sum.
+template <size_t kPlanes>
+SLUICE_LANE_INLINE void VoteBlock(const uint32_t* words, size_t stride, const uint32_t* voters,
+                                  size_t voter_count, const float* weights, float* votes) {
   Ints low;
   for (int32_t i = 0; i < 16; ++i) low[i] = 1 << i;
   const Ints high = low << 16;
-  for (size_t plane = 0; plane < bits.planes; plane += kPlanes) {
-    const size_t planes = bits.planes - plane < kPlanes ? bits.planes - plane : kPlanes;
-    const uint32_t* words = bits.words + plane * bits.stride;
-    Floats sums[2 * kPlanes];
-    for (size_t i = 0; i < 2 * kPlanes; ++i) sums[i] = Floats{};
-    for (size_t i = 0; i < 2 * planes; ++i) sums[i] = Load(votes + 32 * plane + kLanes * i);
-    for (size_t q = 0; q < tokens; ++q) {
-      if (weights[q] == 0) continue;
-      const Floats weight = Floats{} + weights[q];
+  Floats sums[2 * kPlanes];
+  for (size_t i = 0; i < 2 * kPlanes; ++i) sums[i] = Load(votes + kLanes * i);
+  for (size_t v = 0; v < voter_count; ++v) {
+    const uint32_t q = voters[v];
+    const Floats weight = Floats{} + weights[q];
 #pragma GCC unroll 4
-      for (size_t i = 0; i < kPlanes; ++i) {
-        const uint32_t word = i < planes ? words[i * bits.stride + q] : 0;
-        const Ints splat = Ints{} + static_cast<int32_t>(word);
-        sums[2 * i] += (splat & low) != 0 ? weight : Floats{};
-        sums[2 * i + 1] += (splat & high) != 0 ? weight : Floats{};
-      }
+    for (size_t i = 0; i < kPlanes; ++i) {
+      const Ints word = Ints{} + static_cast<int32_t>(words[i * stride + q]);
+      sums[2 * i] += (word & low) != 0 ? weight : Floats{};
+      sums[2 * i + 1] += (word & high) != 0 ? weight : Floats{};
     }
-    for (size_t i = 0; i < 2 * planes; ++i) Store(votes + 32 * plane + kLanes * i, sums[i]);
+  }
+  for (size_t i = 0; i < 2 * kPlanes; ++i) Store(votes + kLanes * i, sums[i]);
+}
+
+void Vote(ExpertBits bits, const uint32_t* voters, size_t voter_count, const float* weights,
+          float* votes) {
+  size_t plane = 0;
+  for (; plane + 4 <= bits.planes; plane += 4) {
+    VoteBlock<4>(bits.words + plane * bits.stride, bits.stride, voters, voter_count, weights,
+                 votes + 32 * plane);
+  }
+  for (; plane < bits.planes; ++plane) {
+    VoteBlock<1>(bits.words + plane * bits.stride, bits.stride, voters, voter_count, weights,
+                 votes + 32 * plane);
   }
 }
 #else
-void Vote(ExpertBits bits, const float* weights, size_t tokens, float* votes) {
-  for (size_t q = 0; q < tokens; ++q) {
-    const float weight = weights[q];
-    if (weight == 0) continue;
+void Vote(ExpertBits bits, const uint32_t* voters, size_t voter_count, const float* weights,
+          float* votes) {
+  for (size_t v = 0; v < voter_count; ++v) {
+    const uint32_t q = voters[v];
     for (size_t plane = 0; plane < bits.planes; ++plane) {
       float* here = votes + 32 * plane;
       for (uint32_t word = bits.words[plane * bits.stride + q]; word != 0; word &= word - 1) {
-        here[__builtin_ctz(word)] += weight;
+        here[__builtin_ctz(word)] += weights[q];
       }
     }
   }
@@ -194,8 +213,8 @@ void Features(const float* __restrict averages, const float* __restrict ages,
 
 // One block of kBlock vectors, whose sums stay in registers.
 template <size_t kBlock>
-SLUICE_LANE_INLINE void ScoreBlock(const float* features, const float* weights,
-                                   const float* const* rows, const float* scales, size_t row_count,
+SLUICE_LANE_INLINE void ScoreBlock(const float* features, const float* weights, const float* table,
+                                   const uint32_t* rows, const float* scales, size_t row_count,
                                    float* z, size_t lanes, size_t first) {
   Floats sums[kBlock];
   for (size_t i = 0; i < kBlock; ++i) {
@@ -205,20 +224,20 @@ SLUICE_LANE_INLINE void ScoreBlock(const float* features, const float* weights,
     }
   }
   for (size_t r = 0; r < row_count; ++r) {
-    const float* row = rows[r] + first;
+    const float* row = table + rows[r] * lanes + first;
     for (size_t i = 0; i < kBlock; ++i) sums[i] += scales[r] * Load(row + kLanes * i);
   }
   for (size_t i = 0; i < kBlock; ++i) Store(z + first + kLanes * i, sums[i]);
 }
 
-void ScoreAll(const float* features, const float* weights, const float* const* rows,
+void ScoreAll(const float* features, const float* weights, const float* table, const uint32_t* rows,
               const float* scales, size_t row_count, float* z, size_t lanes) {
   size_t first = 0;
   for (; first + 8 * kLanes <= lanes; first += 8 * kLanes) {
-    ScoreBlock<8>(features, weights, rows, scales, row_count, z, lanes, first);
+    ScoreBlock<8>(features, weights, table, rows, scales, row_count, z, lanes, first);
   }
   for (; first < lanes; first += kLanes) {
-    ScoreBlock<1>(features, weights, rows, scales, row_count, z, lanes, first);
+    ScoreBlock<1>(features, weights, table, rows, scales, row_count, z, lanes, first);
   }
 }
 
@@ -251,10 +270,10 @@ void Gradient(const float* __restrict labels, const float* __restrict z,
   }
 }
 
-void Learn(float* const* rows, const float* rates, size_t row_count, const float* delta,
-           size_t lanes) {
+void Learn(float* table, const uint32_t* rows, const float* rates, size_t row_count,
+           const float* delta, size_t lanes) {
   for (size_t r = 0; r < row_count; ++r) {
-    float* row = rows[r];
+    float* row = table + rows[r] * lanes;
     for (size_t e = 0; e < lanes; e += kLanes) {
       Store(row + e, Load(row + e) + rates[r] * Load(delta + e));
     }

@@ -52,13 +52,16 @@ class Learned final : public EvictionRule {
     const int32_t* chosen;        // [top_k]
     const int32_t* layer_before;  // [top_k], -1: none
   };
-  // Sample `age` tokens ago of the layer called last.
+  // Of the layer called last.
   size_t SampleIndex(size_t tokens_ago) const;
   Sample SampleAt(size_t index) const;
-  void CollectRows(const Sample& sample);
-  void AddRow(Table table, int32_t expert, float scale);
-  void Judge(size_t index);
-  void Score();
+  struct Rows {
+    std::vector<uint32_t> rows;  // of tables_
+    std::vector<float> scales;
+    size_t count = 0;
+  };
+  void CollectRows(const Sample& sample, Rows* rows);
+  void Judge(const Sample& sample, const Rows& rows);
 
   const CacheShape shape_;
   const size_t top_k_;
@@ -90,10 +93,8 @@ class Learned final : public EvictionRule {
   size_t layer_ = 0;
   bool scored_ = false;
   std::vector<float> mask_, labels_, delta_, z_;  // [lanes]
-  std::vector<float*> rows_;
-  std::vector<float> scales_;
+  Rows judged_rows_, present_rows_;
   std::vector<float> rates_;
-  std::vector<float*> row_uses_of_;
 };
 
 Learned::Learned(const RuleSetup& setup)
@@ -125,10 +126,11 @@ Learned::Learned(const RuleSetup& setup)
     discounts_.push_back(discount);
   }
   const size_t rows = static_cast<size_t>(shape_.experts) + 2 * top_k_;
-  rows_.reserve(rows);
-  scales_.reserve(rows);
-  rates_.reserve(rows);
-  row_uses_of_.reserve(rows);
+  for (Rows* r : {&judged_rows_, &present_rows_}) {
+    r->rows.resize(rows + 1);
+    r->scales.resize(rows + 1);
+  }
+  rates_.resize(rows);
   Learned::Reset();
 }
 
@@ -146,11 +148,14 @@ void Learned::Reset() {
 }
 
 void Learned::Observe(const LayerCall& call) {
-  memory_.Observe(call);
   last_use_.Observe(call);
   layer_ = static_cast<size_t>(call.layer);
   scored_ = false;
   if (call.tokens > 1) tokens_[layer_] = 0;
+  ++tokens_[layer_];
+  const bool judges = tokens_[layer_] > outlook_.delay;
+  const Sample judged = SampleAt(SampleIndex(judges ? outlook_.delay : 0));
+  if (judges) CollectRows(judged, &judged_rows_);
   float* averages = &averages_[layer_ * kDecays * lanes_];
   float* ages = &ages_[layer_ * lanes_];
   float* context = &contexts_[layer_ * lanes_];
@@ -161,15 +166,16 @@ void Learned::Observe(const LayerCall& call) {
     kernels_.age(mask_.data(), averages, ages, context, lanes_);
     for (const int32_t expert : chosen) mask_[static_cast<size_t>(expert)] = 0;
   }
-  ++tokens_[layer_];
   const size_t index = SampleIndex(0);
-  kernels_.features(averages, ages, memory_.Recall().data(), &features_[index * kFeatures * lanes_],
-                    lanes_);
   std::copy(context, context + lanes_, &sample_contexts_[index * lanes_]);
   std::ranges::copy(chosen, &chosen_[index * top_k_]);
   std::ranges::copy(before_, &layers_before_[index * top_k_]);
   std::ranges::copy(chosen, before_.begin());
-  if (tokens_[layer_] > outlook_.delay) Judge(SampleIndex(outlook_.delay));
+  CollectRows(SampleAt(index), &present_rows_);
+  memory_.Observe(call);
+  kernels_.features(averages, ages, memory_.Recall().data(), &features_[index * kFeatures * lanes_],
+                    lanes_);
+  if (judges) Judge(judged, judged_rows_);
 }
 
 size_t Learned::SampleIndex(size_t tokens_ago) const {
@@ -183,35 +189,41 @@ Learned::Sample Learned::SampleAt(size_t index) const {
           .layer_before = &layers_before_[index * top_k_]};
 }
 
-void Learned::AddRow(Table table, int32_t expert, float scale) {
-  const size_t row =
-      (table * static_cast<size_t>(shape_.layers) + layer_) * static_cast<size_t>(shape_.experts) +
-      static_cast<size_t>(expert);
-  rows_.push_back(&tables_[row * lanes_]);
-  row_uses_of_.push_back(&row_uses_[row]);
-  scales_.push_back(scale);
-}
-
-void Learned::CollectRows(const Sample& sample) {
-  rows_.clear();
-  row_uses_of_.clear();
-  scales_.clear();
-  for (size_t k = 0; k < top_k_; ++k) AddRow(kPresent, sample.chosen[k], 1);
-  for (int32_t e = 0; e < shape_.experts; ++e) {
-    const float scale = sample.context[e];
-    if (scale >= kLeastContext) AddRow(kEarlier, e, scale);
+// Which rows of the tables speak for the sample, and how loud. Asks the machine to bring them: they
+// are too many for the caches, and there is other work before they are used.
+void Learned::CollectRows(const Sample& sample, Rows* rows) {
+  const auto experts = static_cast<size_t>(shape_.experts);
+  const auto first_row = [&](Table table) {
+    return static_cast<uint32_t>((table * static_cast<size_t>(shape_.layers) + layer_) * experts);
+  };
+  size_t count = 0;
+  const auto add = [&](uint32_t row, float scale, bool counts) {
+    rows->rows[count] = row;
+    rows->scales[count] = scale;
+    count += counts ? 1 : 0;
+  };
+  for (size_t k = 0; k < top_k_; ++k) {
+    add(first_row(kPresent) + static_cast<uint32_t>(sample.chosen[k]), 1, true);
+  }
+  const uint32_t earlier = first_row(kEarlier);
+  for (size_t e = 0; e < experts; ++e) {
+    add(earlier + static_cast<uint32_t>(e), sample.context[e], sample.context[e] >= kLeastContext);
   }
   for (size_t k = 0; k < top_k_; ++k) {
-    if (sample.layer_before[k] >= 0) AddRow(kLayerBefore, sample.layer_before[k], 1);
+    const int32_t expert = sample.layer_before[k];
+    add(first_row(kLayerBefore) + static_cast<uint32_t>(expert), 1, expert >= 0);
+  }
+  rows->count = count;
+  for (size_t r = 0; r < count; ++r) {
+    const float* row = &tables_[rows->rows[r] * lanes_];
+    for (size_t e = 0; e < lanes_; e += kLanes) __builtin_prefetch(row + e, 1, 2);
   }
 }
 
 // Corrects the weights by what they said of a token whose future is known now.
-void Learned::Judge(size_t index) {
-  const Sample sample = SampleAt(index);
-  CollectRows(sample);
-  kernels_.score(sample.features, weights_, rows_.data(), scales_.data(), rows_.size(), z_.data(),
-                 lanes_);
+void Learned::Judge(const Sample& sample, const Rows& rows) {
+  kernels_.score(sample.features, weights_, tables_.data(), rows.rows.data(), rows.scales.data(),
+                 rows.count, z_.data(), lanes_);
   std::ranges::fill(labels_, 0.0F);
   for (size_t later = outlook_.delay; later > 0; --later) {  // the next use overwrites later ones
     const Sample follower = SampleAt(SampleIndex(outlook_.delay - later));
@@ -228,27 +240,23 @@ void Learned::Judge(size_t index) {
     squares_[f] += mean * mean;
     weights_[f] += kWeightRate * mean / std::sqrt(squares_[f]);
   }
-  rates_.clear();
-  for (size_t r = 0; r < rows_.size(); ++r) {
-    float& uses = *row_uses_of_[r];
-    uses += scales_[r] * scales_[r];
+  for (size_t r = 0; r < rows.count; ++r) {
+    float& uses = row_uses_[rows.rows[r]];
+    uses += rows.scales[r] * rows.scales[r];
     const float rate = kTableRate / std::sqrt(1 + uses / kTableRateUses);
-    rates_.push_back(std::max(kLeastTableRate, rate) * scales_[r]);
+    rates_[r] = std::max(kLeastTableRate, rate) * rows.scales[r];
   }
-  kernels_.learn(rows_.data(), rates_.data(), rows_.size(), delta_.data(), lanes_);
-}
-
-void Learned::Score() {
-  if (scored_) return;
-  scored_ = true;
-  const Sample sample = SampleAt(SampleIndex(0));
-  CollectRows(sample);
-  kernels_.score(sample.features, weights_, rows_.data(), scales_.data(), rows_.size(), z_.data(),
+  kernels_.learn(tables_.data(), rows.rows.data(), rates_.data(), rows.count, delta_.data(),
                  lanes_);
 }
 
 ExpertKey Learned::Victim(std::span<const ExpertKey> candidates) {
-  Score();
+  if (!scored_) {
+    kernels_.score(SampleAt(SampleIndex(0)).features, weights_, tables_.data(),
+                   present_rows_.rows.data(), present_rows_.scales.data(), present_rows_.count,
+                   z_.data(), lanes_);
+    scored_ = true;
+  }
   const ExpertKey first = FirstKey(shape_, static_cast<int32_t>(layer_));
   return Lowest(candidates, last_use_, [&](ExpertKey key) {
     const ExpertKey expert = key - first;

@@ -25,11 +25,16 @@ SimilarityMemory::SimilarityMemory(CacheShape shape, int32_t top_k, Horizon hori
       overlap_(kStride),
       carried_(kStride),
       next_carried_(kStride),
-      affinity_(kTokens),
-      similar_(kTokens),
+      affinity_(kTokens + kLanes),
+      bests_(kTokens / kLanes + 1),
+      similar_(kTokens + 1),
       strengths_(kTokens + kLanes),
+      voters_(kTokens + 2 * kLanes),
       weights_(kTokens + 2 * kLanes),
-      votes_(planes_ * 32) {}
+      votes_(planes_ * 32) {
+  float decay = 1;
+  for (size_t d = 0; d < horizon.tokens; ++d, decay *= horizon.decay) decays_[d] = decay;
+}
 
 void SimilarityMemory::Reset() {
   begin_ = present_ = step_tokens_ = 0;
@@ -96,29 +101,34 @@ std::span<const float> SimilarityMemory::Recall() {
   if (tokens == 0) return votes_;
   const float weight = static_cast<float>(shape_.layers) / static_cast<float>(layer_ + 1);
   const float best = kernels_.affinity(&overlap_[begin_], &carried_[begin_], weight, scale_,
-                                       affinity_.data(), tokens);
+                                       affinity_.data(), bests_.data(), tokens);
   size_t count = 0;
-  for (size_t q = 0; q < tokens; ++q) {
-    similar_[count] = static_cast<uint32_t>(q);
-    strengths_[count] = affinity_[q] - best;
-    count += affinity_[q] >= best - kCut ? 1 : 0;
+  for (size_t block = 0; block < tokens; block += kLanes) {
+    if (bests_[block / kLanes] < best - kCut) continue;
+    for (size_t q = block; q < std::min(tokens, block + kLanes); ++q) {
+      similar_[count] = static_cast<uint32_t>(q);
+      strengths_[count] = affinity_[q] - best;
+      count += affinity_[q] >= best - kCut ? 1 : 0;
+    }
   }
   kernels_.exp(strengths_.data(), count);
-  // Who follows a similar token gets its strength, less with the distance.
-  float decays[kLanes] = {};
-  float decay = 1;
-  for (size_t d = 0; d < horizon_.tokens; ++d, decay *= horizon_.decay) decays[d] = decay;
+  // Who follows a similar token votes with its strength, less with the distance.
   std::fill(weights_.begin(), weights_.begin() + static_cast<int64_t>(tokens + 2 * kLanes), 0.0F);
   float total = 0;
+  size_t voters = 0;
+  size_t next = 0;  // the first that does not vote yet
   for (size_t i = 0; i < count; ++i) {
-    float* following = &weights_[similar_[i] + 1];
-    for (size_t d = 0; d < kLanes; ++d) following[d] += strengths_[i] * decays[d];
+    const size_t similar = similar_[i];
+    for (size_t d = 0; d < kLanes; ++d) weights_[similar + 1 + d] += strengths_[i] * decays_[d];
     total += strengths_[i];
+    next = std::max(next, similar + 1);
+    const size_t end = std::min(tokens + 1, similar + 1 + horizon_.tokens);
+    for (size_t d = 0; d < kLanes; ++d) voters_[voters + d] = static_cast<uint32_t>(next + d);
+    voters += end - next;
+    next = end;
   }
-  // The first position that can vote is begin_ + 1, the last the present token.
-  const size_t first = similar_[0] + 1;
-  kernels_.vote({Plane(layer_, 0) + begin_ + first, kStride, planes_}, &weights_[first],
-                tokens + 1 - first, votes_.data());
+  kernels_.vote({Plane(layer_, 0) + begin_, kStride, planes_}, voters_.data(), voters,
+                weights_.data(), votes_.data());
   const float share = 1 / (3 * total);
   for (float& vote : votes_) vote *= share;
   return votes_;

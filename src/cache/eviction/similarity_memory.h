@@ -59,11 +59,14 @@ class SimilarityMemory {
   std::vector<int32_t> overlap_;  // [kStride]: with the present token, in the layers so far
   std::vector<float> carried_;    // [kStride]: similarity of the tokens before, a fifth of it
   std::vector<float> next_carried_;
-  std::vector<float> affinity_;  // [kTokens], from begin_ on
+  float decays_[kLanes] = {};    // by distance - 1
+  std::vector<float> affinity_;  // [kTokens], from begin_ on, and so all that follow
+  std::vector<float> bests_;     // of each kLanes of them
   std::vector<uint32_t> similar_;
   std::vector<float> strengths_;  // of the similar
-  std::vector<float> weights_;    // [kTokens + 2 lanes]: of the tokens that vote
-  std::vector<float> votes_;      // [lanes]
+  std::vector<uint32_t> voters_;
+  std::vector<float> weights_;  // [kTokens + 2 lanes]: of the voters
+  std::vector<float> votes_;    // [lanes]
 };
 
 }  // namespace sluice
