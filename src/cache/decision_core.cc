@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "cache/decision_core_impl.h"
+#include "cache/prefetch.h"
 
 namespace sluice {
 namespace {
@@ -209,6 +210,7 @@ Result<std::unique_ptr<DecisionCore>> DecisionCore::Create(const PolicySpec& spe
       }
     }
   }
+  SLUICE_TRY(CheckPredictorTable(setup.table, setup.shape).Annotate("prefetch table"));
   auto impl = std::make_unique<Impl>(spec, setup, std::move(layout));
   SLUICE_TRY(impl->CreateRules(setup.future));
   SLUICE_TRY(impl->Initialise(setup.popularity));

@@ -12,6 +12,7 @@
 
 #include "cache/layer_call.h"
 #include "cache/policy_spec.h"
+#include "sluice/status.h"
 
 namespace sluice {
 
@@ -50,6 +51,9 @@ std::unique_ptr<Predictor> NewPredictor(std::string_view name, const PredictorSe
 std::unique_ptr<Predictor> NewPredictor(std::span<const std::string> names,
                                         const PredictorSetup& setup);
 std::vector<std::string_view> PredictorNames();
+// Whether PredictorSetup::table can be read and is for this model; the message names the line.
+// NewPredictor takes a table that cannot be for an empty one.
+Status CheckPredictorTable(std::string_view table, CacheShape shape);
 // Whether strategy `name` can be part of a blend (`all` and `demand` cannot).
 bool Blendable(std::string_view name);
 

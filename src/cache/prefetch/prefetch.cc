@@ -1,5 +1,10 @@
 #include "cache/prefetch.h"
 
+#include <utility>
+
+#include "base/check.h"
+#include "cache/prefetch/blend.h"
+
 namespace sluice {
 
 #define SLUICE_PREDICTOR(name, factory) \
@@ -30,7 +35,14 @@ std::unique_ptr<Predictor> NewPredictor(std::string_view name, const PredictorSe
 
 std::unique_ptr<Predictor> NewPredictor(std::span<const std::string> names,
                                         const PredictorSetup& setup) {
-  return names.size() == 1 ? NewPredictor(names[0], setup) : nullptr;
+  SLUICE_CHECK(!names.empty());
+  if (names.size() == 1) return NewPredictor(names[0], setup);
+  std::vector<std::unique_ptr<Predictor>> parts;
+  for (const std::string& name : names) {
+    parts.push_back(NewPredictor(name, setup));
+    SLUICE_CHECK(parts.back() != nullptr);
+  }
+  return NewBlend(std::move(parts), setup);
 }
 
 std::vector<std::string_view> PredictorNames() {
