@@ -42,6 +42,7 @@ check_fuzz() {
     name=$(basename "$fuzzer")
     corpus=build/fuzz/corpus/$name
     mkdir -p "$corpus"
+    [[ ! -f tools/fuzz_seeds/$name.py ]] || python3 "tools/fuzz_seeds/$name.py" "$corpus"
     echo "== $name for $fuzz_seconds s"
     # A finding leaves its input in build/fuzz.
     if ! "$fuzzer" -max_total_time="$fuzz_seconds" -rss_limit_mb=2048 -timeout=10 \

@@ -6,6 +6,7 @@
 #include "routing/json_fields.h"
 #include "routing/json_lines.h"
 #include "routing/trace_builder.h"
+#include "routing/trace_meta.h"
 #include "routing/trace_reader.h"
 
 namespace sluice {
@@ -18,33 +19,6 @@ bool Recognizes(std::string_view head) {
   return line.find("\"meta\"") != std::string_view::npos &&
          line.find("\"version\"") != std::string_view::npos &&
          line.find("\"top_k\"") != std::string_view::npos;
-}
-
-Result<TraceMeta> ReadMeta(std::string_view line, int64_t* version) {
-  SLUICE_TRY_ASSIGN(const json object, ParseJson(line));
-  if (TextFieldOrEmpty(object, "type") != "meta") {
-    return CorruptError("a trace begins with a line of type 'meta'");
-  }
-  SLUICE_TRY_ASSIGN(*version, IntegerField(object, "version"));
-  if (*version < 1 || *version > 2) {
-    return UnsupportedError(
-        fmt::format("the trace is of version {}; this sluice reads 1 and 2", *version));
-  }
-  TraceMeta meta;
-  SLUICE_TRY_ASSIGN(meta.model, TextField(object, "model"));
-  SLUICE_TRY_ASSIGN(meta.architecture, TextField(object, "architecture"));
-  SLUICE_TRY_ASSIGN(meta.dtype, TextField(object, "dtype"));
-  SLUICE_TRY_ASSIGN(meta.layers, IntegerField(object, "layers"));
-  SLUICE_TRY_ASSIGN(meta.experts, IntegerField(object, "experts"));
-  SLUICE_TRY_ASSIGN(meta.top_k, IntegerField(object, "top_k"));
-  SLUICE_TRY_ASSIGN(meta.seed, UnsignedField(object, "seed"));
-  if (*version == 1) return meta;
-  SLUICE_TRY_ASSIGN(meta.policy, TextField(object, "policy"));
-  SLUICE_TRY_ASSIGN(meta.slots, IntegerField(object, "slots"));
-  SLUICE_TRY_ASSIGN(meta.staging, IntegerField(object, "staging"));
-  SLUICE_TRY_ASSIGN(meta.expert_bytes, UnsignedField(object, "expert_bytes"));
-  SLUICE_TRY_ASSIGN(meta.link_bytes_per_call, NumberField(object, "link_bytes_per_call"));
-  return meta;
 }
 
 Result<ClockReadings> ReadClock(const json& clock) {
@@ -74,19 +48,22 @@ class Lines {
 
  private:
   Status AddRow() {
+    if (version_ >= 2 && !any_step_) return CorruptError("a row outside of any step");
     TracedToken token;
     int32_t layer = 0;
     SLUICE_TRY(row_.Integer("r", &token.request));
     SLUICE_TRY(row_.Integer("t", &token.position));
     SLUICE_TRY(row_.Integer32("l", &layer));
     SLUICE_TRY(row_.Integers("e", &experts_));
-    SLUICE_TRY(row_.Floats("w", &weights_));
+    weights_.clear();
+    if (row_.Has("w")) SLUICE_TRY(row_.Floats("w", &weights_));
     // Version 1 does not say where steps end. With one layer nothing else does: take tokens alone.
     if (version_ == 1 && builder_.meta().layers == 1) SLUICE_TRY(builder_.EndStep());
     return builder_.AddRow(layer, experts_, weights_, &token);
   }
 
   Status AddStep(std::string_view line) {
+    any_step_ = true;
     int32_t tokens = 0;
     SLUICE_TRY(row_.Integer32("tokens", &tokens));
     if (!row_.Has("clock")) return builder_.BeginStep(tokens, nullptr);
@@ -114,6 +91,7 @@ class Lines {
 
   TraceBuilder& builder_;
   const int64_t version_;
+  bool any_step_ = false;
   JsonRow row_;
   std::string type_;
   std::vector<int32_t> experts_;
@@ -125,7 +103,7 @@ Result<Trace> Read(const File& file) {
   SLUICE_TRY_ASSIGN(const bool any, in.Next());
   if (!any) return CorruptError(file.name() + ": the trace is empty");
   int64_t version = 0;
-  Result<TraceMeta> meta = ReadMeta(in.line(), &version);
+  Result<TraceMeta> meta = ParseTraceMeta(in.line(), &version);
   if (!meta.ok()) return in.Annotate(meta.status());
   Result<TraceBuilder> builder = TraceBuilder::Create(std::move(meta).value());
   if (!builder.ok()) return in.Annotate(builder.status());

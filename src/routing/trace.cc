@@ -5,19 +5,15 @@
 #include <cerrno>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
+
+#include "routing/trace_meta.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kBufferBytes = 256U << 10;
-
-// As JSON. A path need not be UTF-8, a JSON file must.
-std::string Quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 // As few digits as give back the same number.
 template <typename Float>
@@ -39,15 +35,7 @@ Result<std::unique_ptr<TraceWriter>> TraceWriter::Create(const std::string& path
                                std::generic_category().message(errno)));
   }
   std::unique_ptr<TraceWriter> writer(new TraceWriter(path, file));
-  fmt::format_to(std::back_inserter(writer->buffer_),
-                 "{{\"type\":\"meta\",\"version\":2,\"model\":{},\"architecture\":{},\"layers\":{},"
-                 "\"experts\":{},\"top_k\":{},\"dtype\":{},\"seed\":{},\"policy\":{},\"slots\":{},"
-                 "\"staging\":{},\"expert_bytes\":{},\"link_bytes_per_call\":",
-                 Quoted(meta.model), Quoted(meta.architecture), meta.layers, meta.experts,
-                 meta.top_k, Quoted(meta.dtype), meta.seed, Quoted(meta.policy), meta.slots,
-                 meta.staging, meta.expert_bytes);
-  AppendNumber(meta.link_bytes_per_call, &writer->buffer_);
-  writer->buffer_ += "}\n";
+  writer->buffer_ = FormatTraceMeta(meta) + "\n";
   SLUICE_TRY(writer->Flush());
   return writer;
 }
@@ -107,12 +95,13 @@ void TraceWriter::Record(int32_t layer, const Routing& routing, std::span<const 
     for (size_t i = 0; i < top_k; ++i) {
       fmt::format_to(out, "{}{}", i == 0 ? "" : ",", routing.experts[t * top_k + i]);
     }
-    buffer_ += "],\"w\":[";
-    for (size_t i = 0; i < top_k; ++i) {
-      if (i > 0) buffer_ += ',';
+    buffer_ += ']';
+    const char* before = ",\"w\":[";
+    for (size_t i = 0; i < top_k && !routing.weights.empty(); ++i) {
+      buffer_ += std::exchange(before, ",");
       AppendNumber(routing.weights[t * top_k + i], &buffer_);
     }
-    buffer_ += "]}\n";
+    buffer_ += routing.weights.empty() ? "}\n" : "]}\n";
   }
   if (buffer_.size() >= kBufferBytes) Write();
 }

@@ -49,6 +49,7 @@ class TraceWriter {
   // clock. After a failed write the rest is dropped: a full disk must not stop the answers.
   void BeginStep(int32_t tokens, const ClockReadings* readings);
   // Appends the guess that the call was decided with, if there was one, and a line per token.
+  // Without weights in the routing the lines have none.
   void Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens,
               const GateGuess& gate = {});
   // Brings everything to the file.
