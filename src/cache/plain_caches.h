@@ -64,6 +64,7 @@ class PlainCaches {
   const std::vector<ExpertKey>& residents(int32_t layer) const {
     return residents_[static_cast<size_t>(layer)];
   }
+  bool reverse_candidates = false;
   // Hears of every choice of the rule, if set.
   std::function<void(std::span<const ExpertKey> candidates, ExpertKey victim)> on_victim;
 
@@ -76,6 +77,7 @@ class PlainCaches {
         if (!current_.Has(r)) candidates_.push_back(r);
       }
       if (candidates_.empty()) return;
+      if (reverse_candidates) std::ranges::reverse(candidates_);
       const ExpertKey victim = rule_->Victim(candidates_);
       if (on_victim) on_victim(candidates_, victim);
       resident_.Erase(victim);

@@ -1,0 +1,24 @@
+// Replaces `new` in the test program. In its own file: the compiler must not see through it.
+#include "cache/allocation_count.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+std::atomic<int64_t> allocations{0};
+}  // namespace
+
+void* operator new(size_t bytes) {
+  ++allocations;
+  if (void* p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
+  std::abort();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, size_t) noexcept { std::free(p); }
+
+namespace sluice {
+
+int64_t AllocationCount() { return allocations; }
+
+}  // namespace sluice
