@@ -12,6 +12,7 @@
 
 #include "cache/eviction.h"
 #include "cache/plain_caches.h"
+#include "cache/trace_future.h"
 #include "routing/trace_reader.h"
 
 namespace sluice {
@@ -101,6 +102,36 @@ void PrefillCall(benchmark::State& state, const std::string& name,
   }
 }
 
+// The hit rates of docs/eviction.md: a whole trace through caches of an eighth, a quarter and half
+// of a layer's experts.
+void HitRates(benchmark::State& state, const std::string& name, const Trace& trace) {
+  const CacheShape shape{.layers = static_cast<int32_t>(trace.meta.layers),
+                         .experts = static_cast<int32_t>(trace.meta.experts)};
+  const auto top_k = static_cast<int32_t>(trace.meta.top_k);
+  const auto width = static_cast<size_t>(top_k);
+  const CacheSpec spec;
+  for (auto _ : state) {
+    for (const int32_t part : {8, 4, 2}) {
+      const TraceFuture future(shape, trace.calls, trace.experts, top_k);
+      const int32_t slots = shape.experts / part;
+      const auto rule = NewEvictionRule(
+          name,
+          {.shape = shape, .top_k = top_k, .slots = slots, .cache = &spec, .future = &future});
+      PlainCaches caches(shape, top_k, slots, rule.get());
+      int64_t hits = 0;
+      for (const TraceCall& call : trace.calls) {
+        const size_t at = call.first_row * width;
+        const auto experts = std::span(trace.experts).subspan(at, width);
+        hits += caches.Call(call.layer, experts,
+                            trace.weights.empty() ? std::span<const float>()
+                                                  : std::span(trace.weights).subspan(at, width));
+      }
+      state.counters["of_" + std::to_string(part)] =
+          static_cast<double>(hits) / static_cast<double>(trace.calls.size() * width);
+    }
+  }
+}
+
 const int kRegistered = [] {
   static const std::vector<int32_t> kChoices = Choices();
   static const std::vector<int32_t> kRecorded = RecordedChoices();
@@ -113,6 +144,21 @@ const int kRegistered = [] {
   add("layer_call/", LayerCall, kChoices);
   if (!kRecorded.empty()) add("recorded_call/", LayerCall, kRecorded);
   add("prefill_512/", PrefillCall, kChoices);
+  for (const std::string file :
+       {"qwen3-30b-a3b-code", "qwen3-30b-a3b-general", "gpt-oss-20b-decode"}) {
+    for (const std::string_view rule : EvictionRuleNames()) {
+      const std::string name(rule);
+      const auto run = [name, file](benchmark::State& state) {
+        const Result<Trace> trace = ReadTrace("../shared/data/traces/" + file + ".npz");
+        if (trace.ok()) {
+          HitRates(state, name, trace.value());
+        } else {
+          state.SkipWithError(trace.status().message().c_str());
+        }
+      };
+      benchmark::RegisterBenchmark(("hit_rate/" + file + "/" + name).c_str(), run)->Iterations(1);
+    }
+  }
   return 0;
 }();
 

@@ -1,7 +1,6 @@
-// Least frequently and recently used: the lowest (count + 0.3) / age^(1/4), where the count decays
-// as in lfu and the age is in tokens since the last use. The 0.3 lets age order those whose count
-// is nearly gone.
-#include <algorithm>
+// Least frequently and recently used: the lowest (count + 0.3) / (1 + age)^(1/4), where the count
+// decays as in lfu and the age is in tokens since the last use. The 0.3 lets age order those whose
+// count is nearly gone.
 #include <memory>
 
 #include "cache/eviction.h"
@@ -31,10 +30,9 @@ class Lfru final : public EvictionRule {
   void OnRemove(ExpertKey key) override { counts_.OnRemove(key); }
   ExpertKey Victim(std::span<const ExpertKey> candidates) override {
     return Lowest(candidates, last_use_, [&](ExpertKey key) {
-      // The fourth power of the score, which orders alike. Age 0 occurs where layers share slots.
+      // The fourth power of the score, which orders alike.
       const double count = counts_.Count(key) + 0.3;
-      return count * count * (count * count) /
-             static_cast<double>(std::max<int64_t>(1, ages_.Age(key)));
+      return count * count * (count * count) / static_cast<double>(1 + ages_.Age(key));
     });
   }
   void Reset() override {
