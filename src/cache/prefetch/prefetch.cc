@@ -38,6 +38,7 @@ std::unique_ptr<Predictor> NewPredictor(std::span<const std::string> names,
   SLUICE_CHECK(!names.empty());
   if (names.size() == 1) return NewPredictor(names[0], setup);
   std::vector<std::unique_ptr<Predictor>> parts;
+  parts.reserve(names.size());
   for (const std::string& name : names) {
     parts.push_back(NewPredictor(name, setup));
     SLUICE_CHECK(parts.back() != nullptr);
@@ -47,6 +48,7 @@ std::unique_ptr<Predictor> NewPredictor(std::span<const std::string> names,
 
 std::vector<std::string_view> PredictorNames() {
   std::vector<std::string_view> names;
+  names.reserve(kPredictors.size());
   for (const Entry& entry : kPredictors) names.push_back(entry.name);
   return names;
 }
