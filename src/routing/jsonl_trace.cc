@@ -16,7 +16,7 @@ using nlohmann::json;
 
 bool Recognizes(std::string_view head) {
   const std::string_view line = head.substr(0, head.find('\n'));
-  return line.find("\"meta\"") != std::string_view::npos &&
+  return line.starts_with('{') && line.find("\"meta\"") != std::string_view::npos &&
          line.find("\"version\"") != std::string_view::npos &&
          line.find("\"top_k\"") != std::string_view::npos;
 }

@@ -16,7 +16,7 @@ using nlohmann::json;
 
 bool Recognizes(std::string_view head) {
   const std::string_view line = head.substr(0, head.find('\n'));
-  return head.substr(0, 1) == "{" && line.find("\"num_layers\"") != std::string_view::npos &&
+  return line.starts_with('{') && line.find("\"num_layers\"") != std::string_view::npos &&
          line.find("\"num_experts\"") != std::string_view::npos;
 }
 
