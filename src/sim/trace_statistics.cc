@@ -46,7 +46,7 @@ Choices ChoicesOf(const Trace& trace, size_t layer) {
   return choices;
 }
 
-// For each token the number of the one before it; -1: there is none.
+// For each token the number of the one before it; -1: there is none, a conversation begins.
 std::vector<int64_t> TokensBefore(const Trace& trace) {
   std::vector<int64_t> before;
   std::unordered_map<int64_t, int64_t> last;  // of a request
@@ -247,12 +247,11 @@ Result<TraceStatistics> ComputeTraceStatistics(const Trace& trace) {
         fmt::format("{} layers of {} experts: tables of pairs would take too much memory",
                     trace.meta.layers, trace.meta.experts));
   }
-  TraceStatistics statistics{.experts = trace.meta.experts,
-                             .top_k = trace.meta.top_k,
-                             .steps = trace.steps.size(),
-                             .conversations = trace.conversations.size()};
+  TraceStatistics statistics{
+      .experts = trace.meta.experts, .top_k = trace.meta.top_k, .steps = trace.steps.size()};
   const std::vector<int64_t> before = TokensBefore(trace);
   statistics.tokens = static_cast<int64_t>(before.size());
+  statistics.conversations = static_cast<uint64_t>(std::ranges::count(before, -1));
   statistics.layers.resize(static_cast<size_t>(trace.meta.layers));
   Choices last;
   for (size_t l = 0; l < statistics.layers.size(); ++l) {
