@@ -1,4 +1,4 @@
-// For tests: how often the program has allocated with `new`.
+// For tests: what the test program has allocated with `new`.
 #pragma once
 
 #include <cstdint>
@@ -6,5 +6,6 @@
 namespace sluice {
 
 int64_t AllocationCount();
+int64_t AllocatedBytes();
 
 }  // namespace sluice

@@ -7,10 +7,12 @@
 
 namespace {
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> allocated_bytes{0};
 }  // namespace
 
 void* operator new(size_t bytes) {
   ++allocations;
+  allocated_bytes += static_cast<int64_t>(bytes);
   if (void* p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
   std::abort();
 }
@@ -20,5 +22,6 @@ void operator delete(void* p, size_t) noexcept { std::free(p); }
 namespace sluice {
 
 int64_t AllocationCount() { return allocations; }
+int64_t AllocatedBytes() { return allocated_bytes; }
 
 }  // namespace sluice

@@ -5,29 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "cache/allocation_count.h"
 #include "cache/prefetch/arithmetic.h"
-
-namespace {
-// Of the whole test program, which has one thread.
-int64_t allocations = 0;
-int64_t allocated_bytes = 0;
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  ++allocations;
-  allocated_bytes += static_cast<int64_t>(bytes);
-  if (void* const p = std::malloc(bytes)) return p;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, size_t /*bytes*/) noexcept { std::free(p); }
 
 namespace sluice {
 namespace {
@@ -221,12 +205,12 @@ TEST(PredictorContractTest, AllocatesNothingOnceWarm) {
     CallMaker maker(shape, 6);
     for (int i = 0; i < 600; ++i) {
       const LayerCall& call = maker.Next();
-      const int64_t before = allocations;
+      const int64_t before = AllocationCount();
       predictor->Observe(call);
       predictor->Predict(call, (call.layer + 1) % 3, 1, probability);
       predictor->Predict(call, (call.layer + 2) % 3, 2, probability);
       if (i >= 9) {
-        ASSERT_EQ(allocations, before) << Name(list) << ", call " << i;
+        ASSERT_EQ(AllocationCount(), before) << Name(list) << ", call " << i;
       }
     }
   }
@@ -239,11 +223,11 @@ TEST(PredictorContractTest, LargeModelsTakeBoundedMemory) {
     PrefetchSpec spec;
     spec.store = 1 << 20;
     const CacheSpec cache;
-    const int64_t before = allocated_bytes;
+    const int64_t before = AllocatedBytes();
     const auto predictor =
         NewPredictor(name, {.shape = shape, .top_k = 10, .prefetch = &spec, .cache = &cache});
-    EXPECT_LT(allocated_bytes - before, int64_t{64} << 20) << name;
-    RecordProperty(std::string(name), std::to_string(allocated_bytes - before));
+    EXPECT_LT(AllocatedBytes() - before, int64_t{64} << 20) << name;
+    RecordProperty(std::string(name), std::to_string(AllocatedBytes() - before));
   }
 }
 

@@ -34,7 +34,8 @@ int32_t DecayedCounts::BeginCall(const LayerCall& call, double decay, Span every
   while (weight_ >= kLargest) Rescale();
   if (cache_->history == History::kResident) {
     for (const Demand& demand : call.demands) {
-      const auto key = static_cast<size_t>(FirstKey(shape_, call.layer) + demand.expert);
+      const ExpertKey expert = FirstKey(shape_, call.layer) + demand.expert;
+      const auto key = static_cast<size_t>(expert);
       if (resident_[key] == 0) counts_[key] = 0;
     }
   }

@@ -14,7 +14,7 @@ namespace sluice {
 namespace portable {
 namespace {
 constexpr const char* kName = "portable";
-#include "cache/eviction/lane_kernels.inl"
+#include "cache/eviction/lane_kernels.inl"  // NOLINT(readability-duplicate-include)
 }  // namespace
 }  // namespace portable
 
@@ -29,7 +29,7 @@ constexpr const char* kName = "portable";
 namespace avx2 {
 namespace {
 constexpr const char* kName = "avx2";
-#include "cache/eviction/lane_kernels.inl"
+#include "cache/eviction/lane_kernels.inl"  // NOLINT(readability-duplicate-include)
 }  // namespace
 }  // namespace avx2
 #if defined(__clang__)
@@ -52,7 +52,7 @@ constexpr const char* kName = "avx2";
 namespace avx512 {
 namespace {
 constexpr const char* kName = "avx512";
-#include "cache/eviction/lane_kernels.inl"
+#include "cache/eviction/lane_kernels.inl"  // NOLINT(readability-duplicate-include)
 }  // namespace
 }  // namespace avx512
 #if defined(__clang__)
@@ -86,8 +86,8 @@ struct Usable {
 }  // namespace
 
 std::span<const LaneKernels* const> UsableLaneKernels() {
-  static const Usable kUsable;
-  return std::span(kUsable.kernels).first(kUsable.count);
+  static const Usable usable;
+  return std::span(usable.kernels).first(usable.count);
 }
 
 const LaneKernels& BestLaneKernels() { return *UsableLaneKernels().back(); }

@@ -1,6 +1,8 @@
 // Included by lane_kernels.cc once per instruction set, within a namespace and a target region.
 // Plain loops: the compiler makes vectors of them. Calls nothing outside this file.
 
+// NOLINTBEGIN(readability-function-size): a kernel takes plain arrays, one parameter each.
+
 using Floats = float __attribute__((vector_size(64)));
 using Ints = int32_t __attribute__((vector_size(64)));
 
@@ -284,3 +286,5 @@ constexpr LaneKernels kKernels = {kName, AddOverlap, Affinity, ExpAll,   Vote,
                                   Age,   Features,   ScoreAll, Gradient, Learn};
 
 #undef SLUICE_LANE_INLINE
+
+// NOLINTEND(readability-function-size)

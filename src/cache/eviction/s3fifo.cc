@@ -29,7 +29,8 @@ class S3Fifo final : public EvictionRule {
 
   void Observe(const LayerCall& call) override {
     for (const Demand& demand : call.demands) {
-      const auto key = static_cast<size_t>(FirstKey(shape_, call.layer) + demand.expert);
+      const ExpertKey expert = FirstKey(shape_, call.layer) + demand.expert;
+      const auto key = static_cast<size_t>(expert);
       uses_[key] = std::min(kMostUses, static_cast<uint8_t>(uses_[key] + 1));
     }
   }
