@@ -65,7 +65,7 @@ class PatternPredictor final : public Predictor {
         if (!by_sequence_) now_keys_.push_back(static_cast<ExpertKey>(key));
         const uint8_t* const counts = &stored_[key * places_];
         float* const dot = dot_.data();
-        for (size_t q = 0; q < filled_; ++q) dot[q] += counts[q];
+        for (size_t q = 0; q < filled_; ++q) dot[q] += static_cast<float>(counts[q]);
       }
     }
     samples_ = samples;
