@@ -67,6 +67,10 @@ class RuleCompiler {
     bool good = Condition(node.when, &rule.when);
     if (node.hold) good = SpanInto(*node.hold, "for", &rule.hold) && good;
     if (node.cooldown) good = SpanInto(*node.cooldown, "cooldown", &rule.cooldown) && good;
+    if (node.actions.size() > kMostActions) {
+      diagnostics_->Add("E103", node.place, fmt::format("more than {} actions", kMostActions));
+      return std::nullopt;
+    }
     for (const ActionNode& action : node.actions) {
       std::optional<AdaptAction> compiled = Action(action);
       if (compiled) {
@@ -178,7 +182,8 @@ class RuleCompiler {
     return ConvertUnit(node.number, known->unit, "E209", diagnostics_, &atom->value);
   }
   bool Prefetches() const {
-    return std::ranges::any_of(base_.spec.prefetch,
+    return !context_.base_valid ||
+           std::ranges::any_of(base_.spec.prefetch,
                                [](const PrefetchSpec& p) { return !p.strategies.empty(); });
   }
 
@@ -231,7 +236,9 @@ class RuleCompiler {
   }
   std::optional<AdaptAction> Missing(const ActionNode& node, std::string message,
                                      std::string remedy) {
-    diagnostics_->Add("E804", node.place, std::move(message), std::move(remedy));
+    if (context_.base_valid) {
+      diagnostics_->Add("E804", node.place, std::move(message), std::move(remedy));
+    }
     return std::nullopt;
   }
 
@@ -347,6 +354,7 @@ class RuleCompiler {
   // The policy as it is once the rule has fired.
   bool StillValid(const Place& place) {
     bool valid = true;
+    if (!context_.base_valid) return valid;
     CheckPolicy(trial_, *context_.options,
                 [&](std::string_view code, const std::string&, std::string message,
                     const std::string& remedy) {

@@ -7,6 +7,7 @@ namespace sluice {
 
 // More than this nobody can follow; and the bounds keep checking fast for any input.
 inline constexpr size_t kMostRules = 64;
+inline constexpr size_t kMostActions = 64;
 inline constexpr size_t kMostConjunctions = 32;
 inline constexpr size_t kMostAtoms = 256;
 
@@ -14,10 +15,11 @@ inline constexpr size_t kMostAtoms = 256;
 struct AdaptContext {
   const CompileOptions* options = nullptr;
   bool legacy = false;
+  bool base_valid = true;  // else what a rule makes of the policy is not checked
   Diagnostics* diagnostics = nullptr;
 };
 
-// A written rule, against the policy without any rule (`base`, valid). nullopt: reported.
+// A written rule, against the policy without any rule. nullopt: reported.
 std::optional<AdaptRule> CompileRule(const AdaptNode& node, const CompiledPolicy& base,
                                      const AdaptContext& context);
 // `: value when condition` behind a parameter: the rule that sets it once the condition holds.

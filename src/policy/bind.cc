@@ -254,6 +254,10 @@ bool Binder::operator()(Eviction* field) {
 
 bool Binder::operator()(std::vector<PinRange>* field) {
   if (!value_.is_list) return WrongType("a list like [0, 12..23:*]");
+  constexpr size_t kMostPins = 4096;  // each is checked against every expert
+  if (value_.items.size() > kMostPins) {
+    return Bad("E103", fmt::format("more than {} pins", kMostPins), "use ranges: 0..31, *");
+  }
   std::vector<PinRange> pins;
   for (const ListItem& item : value_.items) {
     if (item.kind != ListItem::Kind::kSelector) return WrongType("numbers: [0, 12..23:*]");
@@ -281,11 +285,10 @@ bool Binder::operator()(std::vector<std::string>* field) {
   for (const Scalar& scalar : value_.scalars) {
     if (scalar.kind != Scalar::Kind::kName) return WrongType("a strategy like history");
     if (std::ranges::find(known, scalar.text) == known.end()) return UnknownName(scalar, known);
-    const bool alone = scalar.text == "none" || scalar.text == "all" || scalar.text == "demand" ||
-                       scalar.text == "predictor" || scalar.text == "klotski";
+    const bool alone = scalar.text == "none" || !Blendable(scalar.text);
     if (value_.scalars.size() > 1 && alone) {
       return Bad(code, fmt::format("{} cannot be part of a blend", scalar.text),
-                 "blend affinity, history, lookahead, gate, score and pattern");
+                 "write it alone, or blend others: affinity + history");
     }
     if (std::ranges::find(names, scalar.text) != names.end()) {
       return Bad(code, fmt::format("{} is in the blend already", scalar.text));

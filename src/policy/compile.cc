@@ -53,10 +53,12 @@ class PolicyCompiler {
     TierOrder();
     const auto report = [this](std::string_view code, const std::string& key, std::string message,
                                std::string remedy) {
+      // Where a value could not be read, what follows from its absence would only confuse.
+      if (broken_blocks_.contains(key.substr(0, key.find('.')))) return;
       diagnostics_->Add(code, PlaceOf(key), std::move(message), std::move(remedy));
     };
-    if (diagnostics_->errors() == errors_before) CheckPolicy(policy_, options_, report);
-    if (diagnostics_->errors() == errors_before) Adapt();
+    CheckPolicy(policy_, options_, report);
+    Adapt(diagnostics_->errors() == errors_before);
     policy_.valid = diagnostics_->errors() == errors_before;
     if (policy_.valid) FindDoubts(policy_, options_, report);
     return std::move(policy_);
@@ -111,6 +113,7 @@ class PolicyCompiler {
     }
     std::set<std::string> seen;
     for (const ParameterNode& parameter : block.parameters) {
+      if (diagnostics_->full()) return;
       if (!seen.insert(parameter.name.text).second) {
         diagnostics_->Add("E203", parameter.name.place,
                           fmt::format("{} is given twice", parameter.name.text),
@@ -140,6 +143,7 @@ class PolicyCompiler {
              const ParameterNode& written) {
     const Parameter* parameter = FindParameter(kind, written.name.text);
     if (parameter == nullptr) {
+      broken_blocks_.emplace(block.kind.text);
       UnknownParameter(kind, written.name);
       return;
     }
@@ -155,7 +159,10 @@ class PolicyCompiler {
                               .monitor = &spec.monitor,
                               .per_layer = spec.per_layer ? &*spec.per_layer : nullptr,
                               .tier = tier};
-      if (!BindValue(*parameter, written.value, parts, settings, diagnostics_)) return;
+      if (!BindValue(*parameter, written.value, parts, settings, diagnostics_)) {
+        broken_blocks_.emplace(block.kind.text);
+        return;
+      }
       const std::string key =
           ParameterKey(kind, parameter->name, both ? std::nullopt : std::optional(phase),
                        tier != nullptr ? std::string_view(tier->name) : "");
@@ -188,23 +195,11 @@ class PolicyCompiler {
       diagnostics_->Add("E205", policy_.name,
                         fmt::format("policy {} has no cache block", policy_.spec.name),
                         "add: cache { capacity = auto }");
-    } else if (!policy_.origins.contains("cache.capacity") && !WroteCapacity()) {
+    } else if (!policy_.origins.contains("cache.capacity") && !broken_blocks_.contains("cache")) {
       diagnostics_->Add("E206", PlaceOf("cache.capacity"), "the cache has no capacity",
                         "add: capacity = auto");
     }
   }
-  // Also one that was refused.
-  bool WroteCapacity() const {
-    for (const PolicyNode* node : chain_) {
-      for (const BlockNode& block : node->blocks) {
-        const bool has = std::ranges::any_of(
-            block.parameters, [](const ParameterNode& p) { return p.name.text == "capacity"; });
-        if (block.kind.text == "cache" && has) return true;
-      }
-    }
-    return false;
-  }
-
   // Where prefill begins is one number.
   void BatchThreshold() {
     auto& decode = policy_.spec.schedule[0].batch_threshold;
@@ -237,9 +232,11 @@ class PolicyCompiler {
     }
   }
 
-  void Adapt() {
-    const AdaptContext context{
-        .options = &options_, .legacy = policy_.legacy, .diagnostics = diagnostics_};
+  void Adapt(bool base_valid) {
+    const AdaptContext context{.options = &options_,
+                               .legacy = policy_.legacy,
+                               .base_valid = base_valid,
+                               .diagnostics = diagnostics_};
     const CompiledPolicy base = policy_;
     std::vector<Place> places;
     const auto add = [&](std::optional<AdaptRule> rule, const Place& place) {
@@ -273,6 +270,7 @@ class PolicyCompiler {
   CompiledPolicy policy_;
   std::vector<PendingGuard> guards_;
   std::vector<Place> tier_places_;
+  std::set<std::string> broken_blocks_;  // with a parameter that was refused
   bool has_cache_ = false;
 };
 

@@ -29,12 +29,13 @@ Diagnostics::Diagnostics(std::string file_name, std::string_view source)
 
 void Diagnostics::Add(std::string_view code, const Place& place, std::string message,
                       std::string remedy) {
-  if (full()) return;
+  const Severity severity = code.front() == 'W' ? Severity::kWarning : Severity::kError;
+  const size_t warnings = found_.size() - errors_;
+  if (severity == Severity::kError ? full() : warnings >= kMost) return;
   for (const Diagnostic& known : found_) {
     if (known.code == code && known.place.offset == place.offset && known.message == message)
       return;
   }
-  const Severity severity = code.front() == 'W' ? Severity::kWarning : Severity::kError;
   if (severity == Severity::kError) ++errors_;
   found_.push_back({.severity = severity,
                     .code = code,

@@ -42,7 +42,7 @@ const std::vector<PolicyRule>& PolicyRules();
 // Collects what is found in one file. Codes that begin with W are warnings.
 class Diagnostics {
  public:
-  // Beyond this many a file is not worth reading on.
+  // Beyond this many errors a file is not worth reading on; as many warnings are kept.
   static constexpr size_t kMost = 100;
 
   Diagnostics(std::string file_name, std::string_view source);
@@ -52,7 +52,7 @@ class Diagnostics {
   void SortByPlace();
 
   bool ok() const { return errors_ == 0; }
-  bool full() const { return found_.size() >= kMost; }
+  bool full() const { return errors_ >= kMost; }
   size_t errors() const { return errors_; }
   const std::vector<Diagnostic>& found() const { return found_; }
   const std::string& file_name() const { return file_name_; }

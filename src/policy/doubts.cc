@@ -67,30 +67,34 @@ bool Schedules(const PolicySpec& spec, std::optional<Phase> phase,
 struct Readers {
   BlockKind block;
   std::string_view parameter;
-  std::initializer_list<std::string_view> names;
+  std::string_view name;
+  std::string_view other = name;  // or this one
 };
-const std::array kReaders = {
-    Readers{BlockKind::kCache, "frequency_decay", {"lfu", "lfru"}},
-    Readers{BlockKind::kCache, "decay_every", {"lfu", "lfru"}},
-    Readers{BlockKind::kCache, "freq_threshold", {"frequency_threshold"}},
-    Readers{BlockKind::kCache, "freq_window", {"frequency_threshold"}},
-    Readers{BlockKind::kCache, "score_ema_alpha", {"score"}},
-    Readers{BlockKind::kCache, "score_top", {"score"}},
-    Readers{BlockKind::kCache, "slru_protected", {"slru"}},
-    Readers{BlockKind::kPrefetch, "affinity_threshold", {"affinity"}},
-    Readers{BlockKind::kPrefetch, "history_window", {"history", "lookahead"}},
-    Readers{BlockKind::kPrefetch, "store", {"pattern"}},
-    Readers{BlockKind::kPrefetch, "match", {"pattern"}},
-    Readers{BlockKind::kPrefetch, "key", {"pattern"}},
+constexpr std::array kReaders = {
+    Readers{BlockKind::kCache, "frequency_decay", "lfu", "lfru"},
+    Readers{BlockKind::kCache, "decay_every", "lfu", "lfru"},
+    Readers{BlockKind::kCache, "freq_threshold", "frequency_threshold"},
+    Readers{BlockKind::kCache, "freq_window", "frequency_threshold"},
+    Readers{BlockKind::kCache, "score_ema_alpha", "score"},
+    Readers{BlockKind::kCache, "score_top", "score"},
+    Readers{BlockKind::kCache, "slru_protected", "slru"},
+    Readers{BlockKind::kPrefetch, "affinity_threshold", "affinity"},
+    Readers{BlockKind::kPrefetch, "history_window", "history", "lookahead"},
+    Readers{BlockKind::kPrefetch, "store", "pattern", "similar"},
+    Readers{BlockKind::kPrefetch, "match", "pattern"},
+    Readers{BlockKind::kPrefetch, "key", "pattern"},
 };
 
 std::string NoReader(const Parameter& parameter, std::optional<Phase> phase,
                      const PolicySpec& spec) {
   for (const Readers& readers : kReaders) {
     if (readers.block != parameter.block || readers.parameter != parameter.name) continue;
-    const bool read = readers.block == BlockKind::kCache ? Evicts(spec, readers.names)
-                                                         : Foretells(spec, phase, readers.names);
-    if (!read) return fmt::format("only {} reads it", fmt::join(readers.names, " and "));
+    const bool read = readers.block == BlockKind::kCache
+                          ? Evicts(spec, {readers.name, readers.other})
+                          : Foretells(spec, phase, {readers.name, readers.other});
+    if (read) return {};
+    if (readers.name == readers.other) return fmt::format("only {} reads it", readers.name);
+    return fmt::format("only {} and {} read it", readers.name, readers.other);
   }
   return {};
 }

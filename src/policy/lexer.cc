@@ -23,7 +23,7 @@ class Lexer {
       if (diagnostics_->full()) break;
       Next();
     }
-    Push(TokenKind::kEnd, 0);
+    Push(LexemeKind::kEnd, 0);
     return std::move(words_);
   }
 
@@ -45,7 +45,7 @@ class Lexer {
       line_has_token_ = false;
     }
   }
-  void Push(TokenKind kind, size_t length) {
+  void Push(LexemeKind kind, size_t length) {
     words_.tokens.push_back({kind, source_.substr(at_, length), Here(length)});
     line_has_token_ = true;
     Advance(length);
@@ -78,14 +78,14 @@ class Lexer {
     if (IsNameStart(c)) {
       size_t length = 1;
       while (IsNamePart(Peek(length))) ++length;
-      return Push(TokenKind::kName, length);
+      return Push(LexemeKind::kName, length);
     }
     const bool number_follows = IsDigit(Peek(1)) || (Peek(1) == '.' && IsDigit(Peek(2)));
     if (IsDigit(c) || (c == '.' && IsDigit(Peek(1))) || (c == '-' && number_follows)) {
-      return Push(TokenKind::kNumber, NumberLength());
+      return Push(LexemeKind::kNumber, NumberLength());
     }
     if (c == '"') return String();
-    Symbol(c);
+    ReadSymbol(c);
   }
 
   // 12, 1.5, .5, 1., 2e-3, but of "12..47" only 12.
@@ -112,55 +112,55 @@ class Lexer {
       if (at_ + length >= source_.size() || Peek(length) == '\n') {
         diagnostics_->Add("E101", Here(length), "a string that does not end",
                           "close it with \" on the same line");
-        return Push(TokenKind::kString, length);
+        return Push(LexemeKind::kString, length);
       }
       const bool escape =
           Peek(length) == '\\' && (Peek(length + 1) == '"' || Peek(length + 1) == '\\');
       length += escape ? 2 : 1;
     }
-    Push(TokenKind::kString, length + 1);
+    Push(LexemeKind::kString, length + 1);
   }
 
-  void Symbol(char c) {
+  void ReadSymbol(char c) {
     const char next = Peek(1);
     switch (c) {
       case '{':
-        return Push(TokenKind::kOpenBrace, 1);
+        return Push(LexemeKind::kOpenBrace, 1);
       case '}':
-        return Push(TokenKind::kCloseBrace, 1);
+        return Push(LexemeKind::kCloseBrace, 1);
       case '[':
-        return Push(TokenKind::kOpenBracket, 1);
+        return Push(LexemeKind::kOpenBracket, 1);
       case ']':
-        return Push(TokenKind::kCloseBracket, 1);
+        return Push(LexemeKind::kCloseBracket, 1);
       case '(':
-        return Push(TokenKind::kOpenParenthesis, 1);
+        return Push(LexemeKind::kOpenParenthesis, 1);
       case ')':
-        return Push(TokenKind::kCloseParenthesis, 1);
+        return Push(LexemeKind::kCloseParenthesis, 1);
       case ':':
-        return Push(TokenKind::kColon, 1);
+        return Push(LexemeKind::kColon, 1);
       case ',':
-        return Push(TokenKind::kComma, 1);
+        return Push(LexemeKind::kComma, 1);
       case '|':
-        return Push(TokenKind::kPipe, 1);
+        return Push(LexemeKind::kPipe, 1);
       case '+':
-        return Push(TokenKind::kPlus, 1);
+        return Push(LexemeKind::kPlus, 1);
       case '*':
-        return Push(TokenKind::kStar, 1);
+        return Push(LexemeKind::kStar, 1);
       case '%':
-        return Push(TokenKind::kPercent, 1);
+        return Push(LexemeKind::kPercent, 1);
       case '.':
-        return next == '.' ? Push(TokenKind::kDotDot, 2) : Push(TokenKind::kDot, 1);
+        return next == '.' ? Push(LexemeKind::kDotDot, 2) : Push(LexemeKind::kDot, 1);
       case '<':
       case '>':
-        return Push(TokenKind::kCompare, next == '=' ? 2 : 1);
+        return Push(LexemeKind::kCompare, next == '=' ? 2 : 1);
       case '!':
-        if (next == '=') return Push(TokenKind::kCompare, 2);
+        if (next == '=') return Push(LexemeKind::kCompare, 2);
         return Unknown();
       case '=':
-        if (next != '=') return Push(TokenKind::kEquals, 1);
+        if (next != '=') return Push(LexemeKind::kEquals, 1);
         diagnostics_->Add("E101", Here(2), "there is no '=='",
                           "measured numbers are seldom equal: compare with <, >, <=, >= or !=");
-        return Push(TokenKind::kCompare, 2);
+        return Push(LexemeKind::kCompare, 2);
       default:
         return Unknown();
     }

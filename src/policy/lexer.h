@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-enum class TokenKind {
+enum class LexemeKind {
   kEnd,
   kName,
   kNumber,
@@ -32,8 +32,8 @@ enum class TokenKind {
   kCompare,
 };
 
-struct Token {
-  TokenKind kind = TokenKind::kEnd;
+struct Lexeme {
+  LexemeKind kind = LexemeKind::kEnd;
   std::string_view text;  // as written, of the source; a string with its quotes
   Place place;
 };
@@ -46,7 +46,7 @@ struct Comment {
 };
 
 struct Words {
-  std::vector<Token> tokens;  // the last one is kEnd
+  std::vector<Lexeme> tokens;  // the last one is kEnd
   std::vector<Comment> comments;
 };
 

@@ -41,7 +41,7 @@ std::string_view NearestName(std::string_view name, std::span<const std::string_
     }
   }
   // A short word that shares hardly a letter is no slip.
-  return least * 2 > name.size() + 1 ? std::string_view() : nearest;
+  return least * 2 >= name.size() ? std::string_view() : nearest;
 }
 
 std::string SuggestName(std::string_view name, std::span<const std::string_view> known) {

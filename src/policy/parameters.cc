@@ -195,32 +195,17 @@ std::vector<std::string_view> MetricNames() {
 }
 
 namespace {
-// `names`, `none`, and what is still being written elsewhere.
-std::vector<std::string_view> WithNone(std::vector<std::string_view> names,
-                                       std::span<const std::string_view> pending) {
+std::vector<std::string_view> WithNone(std::vector<std::string_view> names) {
   names.emplace_back("none");
-  names.insert(names.end(), pending.begin(), pending.end());
-  std::ranges::sort(names);
-  const auto same = std::ranges::unique(names);
-  names.erase(same.begin(), same.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 }  // namespace
 
-std::vector<std::string_view> EvictionNames() {
-  constexpr std::array<std::string_view, 18> kPending = {
-      "fifo",  "random",   "lru", "lfu",     "lfru",   "slru", "score",  "frequency_threshold",
-      "sieve", "s3fifo",   "arc", "tinylfu", "belady", "gap",  "memory", "learned",
-      "none",  "predicted"};
-  return WithNone(EvictionRuleNames(), kPending);
-}
+std::vector<std::string_view> EvictionNames() { return WithNone(EvictionRuleNames()); }
 
-std::vector<std::string_view> StrategyNames() {
-  constexpr std::array<std::string_view, 10> kPending = {
-      "history", "affinity", "lookahead", "gate",    "pattern",
-      "score",   "all",      "demand",    "klotski", "predictor"};
-  return WithNone(PredictorNames(), kPending);
-}
+std::vector<std::string_view> StrategyNames() { return WithNone(PredictorNames()); }
 
 bool Range::Contains(double number) const {
   return (low_open ? number > low : number >= low) && (high_open ? number < high : number <= high);

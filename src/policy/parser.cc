@@ -37,16 +37,16 @@ class Parser {
   FileNode File() {
     FileNode file;
     file.comments = words_.comments;
-    if (IsName("version") && Peek(1).kind == TokenKind::kNumber) {
+    if (IsName("version") && Peek(1).kind == LexemeKind::kNumber) {
       file.version_place = Take().place;
       file.version = Number();
     }
-    while (!Is(TokenKind::kEnd) && !diagnostics_->full()) {
+    while (!Is(LexemeKind::kEnd) && !diagnostics_->full()) {
       if (IsName("policy")) {
         file.policies.push_back(Policy());
       } else {
         Unexpected("'policy NAME {'");
-        while (!Is(TokenKind::kEnd) && !(IsName("policy") && Peek(1).kind == TokenKind::kName))
+        while (!Is(LexemeKind::kEnd) && !(IsName("policy") && Peek(1).kind == LexemeKind::kName))
           Take();
       }
     }
@@ -60,44 +60,44 @@ class Parser {
  private:
   // ---- words
 
-  const Token& Peek(size_t ahead = 0) const {
+  const Lexeme& Peek(size_t ahead = 0) const {
     const size_t index = at_ + ahead;
     return index < words_.tokens.size() ? words_.tokens[index] : words_.tokens.back();
   }
-  bool Is(TokenKind kind) const { return Peek().kind == kind; }
-  bool IsName(std::string_view text) const { return Is(TokenKind::kName) && Peek().text == text; }
-  const Token& Take() {
-    const Token& token = Peek();
-    if (token.kind != TokenKind::kEnd) {
+  bool Is(LexemeKind kind) const { return Peek().kind == kind; }
+  bool IsName(std::string_view text) const { return Is(LexemeKind::kName) && Peek().text == text; }
+  const Lexeme& Take() {
+    const Lexeme& token = Peek();
+    if (token.kind != LexemeKind::kEnd) {
       ++at_;
       last_ = token.place;
     }
     return token;
   }
-  bool TakeIf(TokenKind kind) {
+  bool TakeIf(LexemeKind kind) {
     if (!Is(kind)) return false;
     Take();
     return true;
   }
   Word TakeWord() {
-    const Token& token = Take();
+    const Lexeme& token = Take();
     return {.text = std::string(token.text), .place = token.place};
   }
 
   void Unexpected(std::string_view wanted) {
-    const Token& token = Peek();
+    const Lexeme& token = Peek();
     const std::string found =
-        token.kind == TokenKind::kEnd ? "the end of the file" : fmt::format("'{}'", token.text);
+        token.kind == LexemeKind::kEnd ? "the end of the file" : fmt::format("'{}'", token.text);
     diagnostics_->Add("E101", token.place, fmt::format("expected {}, found {}", wanted, found));
   }
-  bool Expect(TokenKind kind, std::string_view wanted) {
+  bool Expect(LexemeKind kind, std::string_view wanted) {
     if (TakeIf(kind)) return true;
     Unexpected(wanted);
     return false;
   }
   // A name, or an empty word and an error.
   Word Name(std::string_view wanted) {
-    if (Is(TokenKind::kName)) return TakeWord();
+    if (Is(LexemeKind::kName)) return TakeWord();
     Unexpected(wanted);
     return {.text = {}, .place = Peek().place};
   }
@@ -107,41 +107,42 @@ class Parser {
   // After an error inside a body: to its end, or to what may begin the next entry.
   void SkipToNextEntry() {
     int depth = 0;
-    while (!Is(TokenKind::kEnd)) {
+    while (!Is(LexemeKind::kEnd)) {
       if (depth == 0 && BeginsEntry()) return;
-      if (Is(TokenKind::kOpenBrace)) ++depth;
-      if (Is(TokenKind::kCloseBrace) && depth-- == 0) return;
+      if (Is(LexemeKind::kOpenBrace)) ++depth;
+      if (Is(LexemeKind::kCloseBrace) && depth-- == 0) return;
       Take();
     }
   }
   bool BeginsEntry() const {
-    if (!Is(TokenKind::kName)) return false;
-    const TokenKind next = Peek(1).kind;
-    if (next == TokenKind::kEquals || Peek().text == "when") return true;
+    if (!Is(LexemeKind::kName)) return false;
+    const LexemeKind next = Peek(1).kind;
+    const bool first_of_line = Peek().place.line > last_.line;
+    if (first_of_line || next == LexemeKind::kEquals || Peek().text == "when") return true;
     return BeginsBlock();
   }
   bool BeginsBlock() const {
-    if (!Is(TokenKind::kName)) return false;
-    const TokenKind next = Peek(1).kind;
-    return next == TokenKind::kOpenBrace ||
-           (next == TokenKind::kName && Peek(2).kind == TokenKind::kOpenBrace);
+    if (!Is(LexemeKind::kName)) return false;
+    const LexemeKind next = Peek(1).kind;
+    return next == LexemeKind::kOpenBrace ||
+           (next == LexemeKind::kName && Peek(2).kind == LexemeKind::kOpenBrace);
   }
   // "policy NAME {" or "policy NAME extends" inside a body: a brace is missing before it.
   bool BeginsPolicy() const {
-    if (!IsName("policy") || Peek(1).kind != TokenKind::kName) return false;
-    return Peek(2).kind == TokenKind::kOpenBrace ||
-           (Peek(2).kind == TokenKind::kName && Peek(2).text == "extends");
+    if (!IsName("policy") || Peek(1).kind != LexemeKind::kName) return false;
+    return Peek(2).kind == LexemeKind::kOpenBrace ||
+           (Peek(2).kind == LexemeKind::kName && Peek(2).text == "extends");
   }
   // `entry` reads at least one word, or reports and returns false.
   template <typename Entry>
   Place Body(Place* open, Entry entry) {
     *open = Peek().place;
-    if (!Expect(TokenKind::kOpenBrace, "'{'")) {
+    if (!Expect(LexemeKind::kOpenBrace, "'{'")) {
       SkipToNextEntry();
       return last_;
     }
-    while (!Is(TokenKind::kCloseBrace) && !diagnostics_->full()) {
-      if (Is(TokenKind::kEnd) || BeginsPolicy()) {
+    while (!Is(LexemeKind::kCloseBrace) && !diagnostics_->full()) {
+      if (Is(LexemeKind::kEnd) || BeginsPolicy()) {
         diagnostics_->Add("E101", Peek().place,
                           fmt::format("the '{{' of line {} is not closed", open->line),
                           "write '}' where the block ends");
@@ -153,7 +154,7 @@ class Parser {
       SkipToNextEntry();
     }
     const Place close = Peek().place;
-    TakeIf(TokenKind::kCloseBrace);
+    TakeIf(LexemeKind::kCloseBrace);
     return close;
   }
 
@@ -183,10 +184,10 @@ class Parser {
                         fmt::format("unknown block '{}'", block.kind.text),
                         SuggestName(block.kind.text, kBlockNames));
     }
-    if (Is(TokenKind::kName)) Label(&block, known);
+    if (Is(LexemeKind::kName)) Label(&block, known);
     if (block.kind.text == "tier" && block.label.text.empty()) Unexpected("the tier's name");
     if (!known) {
-      if (!Is(TokenKind::kOpenBrace)) return false;
+      if (!Is(LexemeKind::kOpenBrace)) return false;
       SkipBraces();
       return true;
     }
@@ -220,20 +221,20 @@ class Parser {
   void SkipBraces() {
     int depth = 0;
     do {
-      if (Is(TokenKind::kOpenBrace)) ++depth;
-      if (Is(TokenKind::kCloseBrace)) --depth;
+      if (Is(LexemeKind::kOpenBrace)) ++depth;
+      if (Is(LexemeKind::kCloseBrace)) --depth;
       Take();
-    } while (depth > 0 && !Is(TokenKind::kEnd));
+    } while (depth > 0 && !Is(LexemeKind::kEnd));
   }
 
   bool Parameter(std::vector<ParameterNode>* parameters) {
     ParameterNode parameter;
     parameter.name = Name("a parameter or '}'");
     if (parameter.name.text.empty()) return false;
-    if (!Expect(TokenKind::kEquals, fmt::format("'=' after '{}'", parameter.name.text)))
+    if (!Expect(LexemeKind::kEquals, fmt::format("'=' after '{}'", parameter.name.text)))
       return false;
     if (!ReadValue(&parameter.value)) return false;
-    if (TakeIf(TokenKind::kColon)) {
+    if (TakeIf(LexemeKind::kColon)) {
       ParameterNode::Guard guard;
       if (!ReadValue(&guard.value)) return false;
       if (!IsName("when")) {
@@ -251,7 +252,7 @@ class Parser {
 
   bool ReadValue(Value* value) {
     value->place = Peek().place;
-    value->is_list = Is(TokenKind::kOpenBracket);
+    value->is_list = Is(LexemeKind::kOpenBracket);
     const bool read = value->is_list ? List(value) : Scalars(value);
     value->place = Through(value->place, last_);
     return read;
@@ -262,8 +263,8 @@ class Parser {
       Scalar scalar;
       if (!ReadScalar(&scalar)) return false;
       value->scalars.push_back(std::move(scalar));
-      if (!Is(TokenKind::kPipe) && !Is(TokenKind::kPlus)) return true;
-      const char join = Is(TokenKind::kPipe) ? '|' : '+';
+      if (!Is(LexemeKind::kPipe) && !Is(LexemeKind::kPlus)) return true;
+      const char join = Is(LexemeKind::kPipe) ? '|' : '+';
       if (value->join != '\0' && value->join != join) {
         diagnostics_->Add("E101", Peek().place, "'|' and '+' in one value",
                           "use one of them: a | b is a cache of two levels, a + b blends");
@@ -276,15 +277,15 @@ class Parser {
 
   bool ReadScalar(Scalar* scalar) {
     switch (Peek().kind) {
-      case TokenKind::kNumber:
+      case LexemeKind::kNumber:
         *scalar = Number();
         return true;
-      case TokenKind::kString:
+      case LexemeKind::kString:
         scalar->kind = Scalar::Kind::kString;
         scalar->text = Unquote(Peek().text);
         scalar->place = Take().place;
         return true;
-      case TokenKind::kName:
+      case LexemeKind::kName:
         scalar->kind = Scalar::Kind::kName;
         scalar->text = std::string(Peek().text);
         scalar->place = Take().place;
@@ -299,7 +300,7 @@ class Parser {
   Scalar Number() {
     Scalar scalar;
     scalar.kind = Scalar::Kind::kNumber;
-    const Token& token = Take();
+    const Lexeme& token = Take();
     scalar.text = std::string(token.text);
     scalar.place = token.place;
     const auto [end, error] =
@@ -309,12 +310,13 @@ class Parser {
       scalar.number = 0;
     }
     const bool attached = Peek().place.offset == token.place.end();
-    if (Is(TokenKind::kPercent)) {
+    if (Is(LexemeKind::kPercent)) {
       Take();
       scalar.unit = "%";
-    } else if (Is(TokenKind::kName) && Peek(1).kind != TokenKind::kEquals && IsUnit(Peek().text)) {
+    } else if (Is(LexemeKind::kName) && Peek(1).kind != LexemeKind::kEquals &&
+               IsUnit(Peek().text)) {
       scalar.unit = std::string(Take().text);
-    } else if (Is(TokenKind::kName) && attached) {
+    } else if (Is(LexemeKind::kName) && attached) {
       diagnostics_->Add("E209", Peek().place, fmt::format("unknown unit '{}'", Peek().text),
                         SuggestName(Peek().text, kUnits));
       Take();
@@ -325,13 +327,13 @@ class Parser {
 
   bool List(Value* value) {
     Take();  // [
-    while (!Is(TokenKind::kCloseBracket)) {
+    while (!Is(LexemeKind::kCloseBracket)) {
       ListItem item;
       item.place = Peek().place;
       if (!Item(&item)) return false;
       item.place = Through(item.place, last_);
       value->items.push_back(std::move(item));
-      if (!TakeIf(TokenKind::kComma) && !Is(TokenKind::kCloseBracket)) {
+      if (!TakeIf(LexemeKind::kComma) && !Is(LexemeKind::kCloseBracket)) {
         Unexpected("',' or ']'");
         return false;
       }
@@ -341,28 +343,28 @@ class Parser {
   }
 
   bool Item(ListItem* item) {
-    if (Is(TokenKind::kName) || Is(TokenKind::kString)) {
-      const bool name = Is(TokenKind::kName);
+    if (Is(LexemeKind::kName) || Is(LexemeKind::kString)) {
+      const bool name = Is(LexemeKind::kName);
       item->kind = name ? ListItem::Kind::kName : ListItem::Kind::kString;
       item->text = name ? std::string(Take().text) : Unquote(Take().text);
       return true;
     }
     item->kind = ListItem::Kind::kSelector;
     if (!ReadSelector(&item->experts)) return false;
-    if (!TakeIf(TokenKind::kColon)) return true;
+    if (!TakeIf(LexemeKind::kColon)) return true;
     item->layers = item->experts;
     return ReadSelector(&item->experts);
   }
 
   bool ReadSelector(Selector* selector) {
-    if (TakeIf(TokenKind::kStar)) {
+    if (TakeIf(LexemeKind::kStar)) {
       *selector = {.first = 0, .last = -1};
       return true;
     }
     if (!Index(&selector->first)) return false;
     selector->last = selector->first;
-    if (!TakeIf(TokenKind::kDotDot)) return true;
-    if (TakeIf(TokenKind::kStar)) {
+    if (!TakeIf(LexemeKind::kDotDot)) return true;
+    if (TakeIf(LexemeKind::kStar)) {
       selector->last = -1;
       return true;
     }
@@ -375,12 +377,12 @@ class Parser {
   }
 
   bool Index(int32_t* index) {
-    const Token& token = Peek();
+    const Lexeme& token = Peek();
     constexpr int32_t kMost = 1 << 20;  // layers or experts
     int32_t number = 0;
     const auto [end, error] =
         std::from_chars(token.text.data(), token.text.data() + token.text.size(), number);
-    if (token.kind != TokenKind::kNumber || end != token.text.data() + token.text.size()) {
+    if (token.kind != LexemeKind::kNumber || end != token.text.data() + token.text.size()) {
       Unexpected("a whole number, a range like 0..7, or *");
       return false;
     }
@@ -428,14 +430,14 @@ class Parser {
   }
 
   bool SpanOf(SpanNode* span) {
-    if (!Is(TokenKind::kNumber)) {
+    if (!Is(LexemeKind::kNumber)) {
       Unexpected("a number");
       return false;
     }
     span->count = Number();
     span->unit = {.text = span->count.unit, .place = span->count.place};
     if (Contains(kSpanUnits, span->unit.text)) return true;
-    if (span->count.unit.empty() && Is(TokenKind::kName)) span->unit = TakeWord();
+    if (span->count.unit.empty() && Is(LexemeKind::kName)) span->unit = TakeWord();
     diagnostics_->Add("E209", span->unit.place,
                       span->unit.text.empty() ? "a time needs a unit"
                                               : fmt::format("'{}' is no span", span->unit.text),
@@ -476,21 +478,21 @@ class Parser {
 
   bool Atom(ConditionNode* node, int depth) {
     node->place = Peek().place;
-    if (TakeIf(TokenKind::kOpenParenthesis)) {
+    if (TakeIf(LexemeKind::kOpenParenthesis)) {
       if (depth >= kDeepestCondition) {
         diagnostics_->Add("E103", last_, "parentheses too deep");
         return false;
       }
-      return Condition(node, depth + 1) && Expect(TokenKind::kCloseParenthesis, "')'");
+      return Condition(node, depth + 1) && Expect(LexemeKind::kCloseParenthesis, "')'");
     }
     node->metric = Name("a metric");
     if (node->metric.text.empty()) return false;
-    if (!Is(TokenKind::kCompare)) {
+    if (!Is(LexemeKind::kCompare)) {
       Unexpected("<, >, <=, >= or !=");
       return false;
     }
     node->comparison = TakeWord();
-    if (!Is(TokenKind::kNumber)) {
+    if (!Is(LexemeKind::kNumber)) {
       Unexpected("a number");
       return false;
     }
@@ -505,13 +507,13 @@ class Parser {
     action.place = action.path[0].place;
     if (action.path[0].text.empty()) return false;
     const std::string verb = action.path[0].text;
-    if (Is(TokenKind::kEquals) || Is(TokenKind::kDot)) {
-      while (TakeIf(TokenKind::kDot)) {
+    if (Is(LexemeKind::kEquals) || Is(LexemeKind::kDot)) {
+      while (TakeIf(LexemeKind::kDot)) {
         action.path.push_back(Name("a parameter"));
         if (action.path.back().text.empty()) return false;
       }
-      if (!Expect(TokenKind::kEquals, "'='") || !ReadValue(&action.value)) return false;
-    } else if (verb == "log" && Is(TokenKind::kString)) {
+      if (!Expect(LexemeKind::kEquals, "'='") || !ReadValue(&action.value)) return false;
+    } else if (verb == "log" && Is(LexemeKind::kString)) {
       action.kind = ActionNode::Kind::kLog;
       action.path = {{.text = Unquote(Peek().text), .place = Peek().place}};
       Take();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "policy/lexer.h"
@@ -25,12 +26,26 @@ std::string PrintBytes(double bytes) {
   return PrintNumber(bytes) + std::string(kUnits[unit]);
 }
 
+// The shortest number of percent that is read as `share` again.
+std::string PrintPercent(double share) {
+  const double percent = share * 100;
+  std::string best;
+  for (const double near : {percent, std::nextafter(percent, 0), std::nextafter(percent, 200)}) {
+    const std::string text = PrintNumber(near);
+    if (near / 100 == share && (best.empty() || text.size() < best.size())) best = text;
+  }
+  return (best.empty() ? PrintNumber(percent) : best) + "%";
+}
+
 std::string PrintReal(const ValueType& type, double number) {
   for (const NamedNumber& word : type.words) {
     if (word.number == number) return std::string(word.name);
   }
   if (type.unit == Unit::kGibibytes) return PrintNumber(number / kGibibyte);
-  if (type.unit == Unit::kBytesPerSecond) return PrintNumber(number / 1e9);
+  if (type.unit == Unit::kBytesPerSecond) {
+    const double gigabytes = number / 1e9;
+    return gigabytes * 1e9 == number ? PrintNumber(gigabytes) : PrintNumber(number) + "B";
+  }
   return PrintNumber(number);
 }
 
@@ -66,7 +81,7 @@ struct Printer {
       case Capacity::Kind::kBytes:
         return PrintBytes(capacity->amount);
       case Capacity::Kind::kShare:
-        return fmt::format("{:.12g}%", capacity->amount * 100);
+        return PrintPercent(capacity->amount);
     }
     return {};
   }
