@@ -43,7 +43,7 @@ class RunTest(unittest.TestCase):
         meta, steps = lines[0], [line for line in lines if line.get("type") == "step"]
         records = [line for line in lines if "type" not in line]
         self.assertEqual((meta["type"], meta["version"]), ("meta", 2))
-        self.assertEqual(meta["policy"], stats["policy"])
+        self.assertEqual(meta["policy_name"], stats["policy"])
         self.assertEqual(meta["slots"], stats["memory"]["slots"])
         self.assertGreater(meta["expert_bytes"], 0)
         self.assertEqual(len(lines), 1 + len(steps) + len(records))

@@ -101,7 +101,8 @@ struct EngineStats {
   std::string architecture;
   std::string device;
   std::string policy;
-  std::string io;  // how experts are read
+  std::vector<std::string> policy_notes;  // what it asks for that has no effect here
+  std::string io;                         // how experts are read
   int threads = 0;
   int64_t context_tokens = 0;
   int64_t prefill_chunk = 0;
@@ -112,8 +113,14 @@ struct EngineStats {
     int64_t slots = 0, all_slots = 0;
     uint64_t minimum = 0, everything = 0;
   } memory;
+  // Counts are those of docs/expert-store.md; a replay of the run's trace gives the same.
   struct Experts {
-    uint64_t accesses = 0, hits = 0, misses = 0, evictions = 0, bytes_read = 0;
+    uint64_t accesses = 0, hits = 0, misses = 0, evictions = 0;
+    uint64_t demand_misses = 0, insertions = 0, in_place = 0;
+    uint64_t prefetches = 0, prefetches_used = 0, prefetches_wasted = 0;
+    uint64_t prefetches_cancelled = 0;  // of which were dropped unread: depends on the disk's speed
+    uint64_t adapt_firings = 0;
+    uint64_t bytes_read = 0;
     double hit_rate = 0;
     double read_bytes_per_s = 0;  // while reads were known to be under way: a lower bound
     double stall_s = 0;           // computing waited for experts

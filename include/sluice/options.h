@@ -24,9 +24,13 @@ struct EngineOptions {
   int64_t prefill_chunk = 512;   // tokens of one step, at most
   std::string kv_cache = "f16";  // f32, f16, bf16 or q8_0
   std::string device = "auto";   // see DeviceNames()
-  std::string policy = "lru";    // which expert to forget
-  std::string trace_path;        // routing as JSON lines; "": none
-  uint64_t trace_seed = 0;       // goes into the trace's first line
+  // Which experts stay, come early, leave: the name of a policy that ships, a .moe file, or
+  // FILE:POLICY. docs/policy-language.md
+  std::string policy = "lru";
+  std::string policy_profile;  // takes the place of the file that `profile = "..."` names
+  std::string policy_table;    // the same for `table = "..."`
+  std::string trace_path;      // routing as JSON lines; "": none
+  uint64_t trace_seed = 0;     // goes into the trace's first line
   std::function<void(const LoadProgress&)> on_load;  // called on the opening thread
 };
 

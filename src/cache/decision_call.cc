@@ -213,6 +213,11 @@ const Dispatch& DecisionCore::Impl::Begin(const LayerRouting& routing) {
   DispatchHits();
   DispatchMisses();
   if (planner_.any()) DispatchPrefetches();
+  if (!likelihood_.empty()) {
+    planner_.PredictSameLayer(
+        call_, std::span(likelihood_)
+                   .subspan(static_cast<size_t>(base_), static_cast<size_t>(shape_.experts)));
+  }
   return dispatch_;
 }
 

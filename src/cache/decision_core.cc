@@ -106,6 +106,16 @@ DecisionCore::Impl::Impl(const PolicySpec& spec, const Setup& setup, SlotLayout 
 }
 
 Status DecisionCore::Impl::CreateRules(const Future* future) {
+  const auto predicts = [](const Eviction& eviction) {
+    return eviction.primary == "predicted" || eviction.second == "predicted";
+  };
+  bool any_predicts = predicts(spec_.cache.eviction);
+  for (const AdaptRule& rule : spec_.adapt) {
+    for (const AdaptAction& action : rule.actions) {
+      any_predicts = any_predicts || predicts(action.eviction);
+    }
+  }
+  if (any_predicts && planner_.any()) likelihood_.resize(shape_.size());
   const auto add = [&](const Eviction& eviction) -> Status {
     if (FindRule(eviction) < rules_.size()) return {};
     if (eviction.primary == "belady" && future == nullptr) {
@@ -116,7 +126,8 @@ Status DecisionCore::Impl::CreateRules(const Future* future) {
                                                                     .top_k = top_k_,
                                                                     .slots = residency_.capacity(0),
                                                                     .cache = &spec_.cache,
-                                                                    .future = future});
+                                                                    .future = future,
+                                                                    .likelihood = likelihood_});
     if (rule == nullptr) {
       return InvalidArgumentError(fmt::format("there is no eviction '{}{}{}'", eviction.primary,
                                               eviction.second.empty() ? "" : " | ",

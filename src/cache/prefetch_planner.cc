@@ -127,9 +127,11 @@ std::span<const PrefetchPlanner::Wanted> PrefetchPlanner::Plan(const LayerCall& 
   wanted_.clear();
   const PrefetchSpec& spec = spec_.PrefetchOf(call.phase);
   if (spec.strategies.empty()) return {};
+  // Predictors learn from how their predictions turn out, so they are asked where nothing can be
+  // afforded, too.
   const int32_t affordable = Affordable(spec, demand_misses);
-  if (affordable <= 0) return {};
   for (int32_t d = 1; d <= spec.lookahead; ++d) Gather(call, spec, d, residency);
+  if (affordable <= 0) return {};
   const size_t count = std::min(wanted_.size(), static_cast<size_t>(affordable));
   std::ranges::partial_sort(wanted_, wanted_.begin() + static_cast<std::ptrdiff_t>(count),
                             [](const Wanted& a, const Wanted& b) {
@@ -140,6 +142,13 @@ std::span<const PrefetchPlanner::Wanted> PrefetchPlanner::Plan(const LayerCall& 
                             });
   wanted_.resize(count);
   return wanted_;
+}
+
+void PrefetchPlanner::PredictSameLayer(const LayerCall& call, std::span<float> probability) {
+  std::ranges::fill(probability, 0.0F);
+  const PrefetchSpec& spec = spec_.PrefetchOf(call.phase);
+  if (spec.strategies.empty()) return;
+  Find(spec.strategies)->predictor->Predict(call, call.layer, setup_.shape.layers, probability);
 }
 
 void PrefetchPlanner::Charge(int64_t experts) {

@@ -41,6 +41,10 @@ class PrefetchPlanner {
   // link has to carry first. Valid until the next call.
   std::span<const Wanted> Plan(const LayerCall& call, const Residency& residency,
                                int32_t demand_misses);
+  // What the predictor of the call's phase holds of the call's own layer in the next step, by
+  // expert; for eviction by prediction. Zeros where the phase does not prefetch. At most as often
+  // as there are calls.
+  void PredictSameLayer(const LayerCall& call, std::span<float> probability);
   // So many of them are really fetched.
   void Charge(int64_t experts);
   void Reset();

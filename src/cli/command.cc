@@ -64,8 +64,15 @@ void AddEngineFlags(CLI::App* app, EngineOptions* options) {
       ->capture_default_str();
   app->add_option("--kv-cache", options->kv_cache, "keys and values as f32, f16, bf16 or q8_0")
       ->capture_default_str();
-  app->add_option("--policy", options->policy, "which experts to forget first: lru")
+  app->add_option(
+         "--policy", options->policy,
+         "which experts stay, come early and leave: a shipped policy (`sluice policy list`) "
+         "or a .moe file")
       ->capture_default_str();
+  app->add_option("--profile", options->policy_profile,
+                  "popularity of the experts, for policies that start from one");
+  app->add_option("--table", options->policy_table,
+                  "what follows what, for policies that predict by it");
   app->add_option("--trace", options->trace_path, "write the routing as JSON lines to this file");
   app->add_option("--device", options->device, "auto, avx512, avx2, reference or exact")
       ->capture_default_str();

@@ -13,6 +13,7 @@
 
 #include "base/byte_size.h"
 #include "cli/command.h"
+#include "cli/policy_actions.h"
 #include "model/embedded_model.h"
 #include "model/model.h"
 #include "policy/explain.h"
@@ -76,12 +77,6 @@ Json DiagnosticJson(const Diagnostics& diagnostics, const Diagnostic& diagnostic
           {"message", diagnostic.message},
           {"remedy", diagnostic.remedy}};
 }
-
-class PolicyAction {
- public:
-  virtual ~PolicyAction() = default;
-  virtual int Run() = 0;
-};
 
 class CheckAction final : public PolicyAction {
  public:
@@ -278,7 +273,8 @@ class ListAction final : public PolicyAction {
 class PolicyCommand final : public Command {
  public:
   explicit PolicyCommand(CLI::App* program) {
-    CLI::App* app = program->add_subcommand("policy", "check, format, explain and show policies");
+    CLI::App* app =
+        program->add_subcommand("policy", "check, format, explain, show, tune and make policies");
     app->require_subcommand(1);
     app->footer("Example: sluice policy check my.moe");
     CLI::App* check = app->add_subcommand("check", "find everything that is wrong with a policy");
@@ -293,6 +289,10 @@ class PolicyCommand final : public Command {
     actions_.emplace_back(show,
                           std::make_unique<DescribeAction>(show, DescribeAction::What::kShow));
     actions_.emplace_back(list, std::make_unique<ListAction>(list));
+    CLI::App* tune = app->add_subcommand("tune", "search the best policy for a trace");
+    actions_.emplace_back(tune, NewTuneAction(tune));
+    CLI::App* make = app->add_subcommand("auto", "make a policy for a model and this machine");
+    actions_.emplace_back(make, NewAutoAction(make));
   }
 
   int Run() override {

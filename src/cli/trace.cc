@@ -13,8 +13,12 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/replay_flags.h"
+#include "policy/prepare.h"
 #include "routing/trace_reader.h"
 #include "routing/trace_writers.h"
+#include "sim/policy_report.h"
+#include "sim/trace_knowledge.h"
 #include "sim/trace_report.h"
 #include "sim/trace_statistics.h"
 
@@ -186,18 +190,66 @@ class TraceCommand final : public Command {
     stats_->add_flag("--json", json_, "print JSON: an array with an object per trace");
     stats_->footer("Example: sluice trace stats models/rill/trace.jsonl --json");
 
+    profile_ = app->add_subcommand("profile", "how popular every expert was, for init = profile");
+    table_ = app->add_subcommand("table", "which expert follows which, for strategy = predictor");
+    for (CLI::App* teach : {profile_, table_}) {
+      teach->add_option("trace", in_, "the trace")->required();
+      teach->add_option("-o,--output", out_, "the file to write")->required();
+      teach->add_option("--from", from_, "the trace's format (default: as the file begins)");
+    }
+    table_->add_option("--least", least_, "leave out pairs that were seen fewer times")
+        ->capture_default_str();
+
     plot_ = app->add_subcommand("plot", "the same as pictures: one HTML page");
     plot_->add_option("traces", traces_, "traces of any format")->required();
     plot_->add_option("-o,--output", out_, "the page to write")->required();
+    plot_
+        ->add_option("-p,--policy", policies_,
+                     "policies to draw over the memory they are given (default: lru, default); "
+                     "none: leave these figures out")
+        ->allow_extra_args(false);
+    AddLinkFlags(plot_, &link_);
     plot_->footer("Example: sluice trace plot models/rill/trace.jsonl -o report.html");
   }
 
   int Run() override {
-    const Status status = convert_->parsed() ? Convert() : stats_->parsed() ? Stats() : Plot();
+    const Status status = RunChosen();
     return status.ok() ? kExitOk : Report(status);
   }
 
  private:
+  Status RunChosen() {
+    if (convert_->parsed()) return Convert();
+    if (stats_->parsed()) return Stats();
+    if (profile_->parsed()) return Teach([](const Trace& trace) { return MakeProfile(trace); });
+    if (table_->parsed()) {
+      return Teach([this](const Trace& trace) { return MakeTable(trace, least_); });
+    }
+    return Plot();
+  }
+
+  // Writes what policies may start from.
+  template <typename Make>
+  Status Teach(const Make& make) {
+    SLUICE_TRY_ASSIGN(const Trace trace, ReadTrace(in_, from_));
+    return WriteText(out_, make(trace));
+  }
+
+  Status DrawPolicies(const Trace& trace, HtmlReport* report) {
+    if (policies_ == std::vector<std::string>{"none"}) return {};
+    SLUICE_TRY_ASSIGN(const LinkModel link, ResolveLink(link_, trace.meta));
+    std::vector<PreparedPolicy> prepared;
+    for (const std::string& name :
+         policies_.empty() ? std::vector<std::string>{"lru", "default"} : policies_) {
+      SLUICE_TRY_ASSIGN(PreparedPolicy policy, PreparePolicy(name, {.use = PolicyUse::kReplay}));
+      prepared.push_back(std::move(policy));
+    }
+    return AddPolicyFigures(
+        trace, prepared,
+        {.link = link, .ticks = {.bytes_per_call = link.bytes_per_second * link.compute_seconds}},
+        report);
+  }
+
   Status Convert() {
     SLUICE_TRY_ASSIGN(const Trace trace, ReadTrace(in_, from_));
     return WriteTrace(trace, out_, to_);
@@ -238,23 +290,31 @@ class TraceCommand final : public Command {
         "For every token each layer's router chose a few of the layer's experts. These pictures "
         "show how it chose, and so what a cache of experts can hope for. Point at anything for its "
         "figure.");
+    Status drawn;
     SLUICE_TRY(ForTraces(
         [&](const std::string& path, const Trace& trace, const TraceStatistics& statistics) {
           const std::string& model = trace.meta.model;
           AddTraceFigures(model.empty() ? path : fmt::format("{} ({})", model, path), statistics,
                           &report);
+          if (drawn.ok()) drawn = DrawPolicies(trace, &report);
         }));
+    SLUICE_TRY(drawn);
     return WriteText(out_, report.Finish());
   }
 
   CLI::App* convert_ = nullptr;
   CLI::App* stats_ = nullptr;
   CLI::App* plot_ = nullptr;
+  CLI::App* profile_ = nullptr;
+  CLI::App* table_ = nullptr;
   std::string in_;
   std::string out_;
   std::string from_;
   std::string to_;
   std::vector<std::string> traces_;
+  std::vector<std::string> policies_;
+  LinkFlags link_;
+  int64_t least_ = 5;
   bool json_ = false;
 };
 

@@ -27,6 +27,7 @@
 #include "engine/scheduler.h"
 #include "model/embedded_model.h"
 #include "plan/memory_plan.h"
+#include "policy/prepare.h"
 #include "store/dense_weights.h"
 #include "store/expert_store.h"
 
@@ -37,6 +38,8 @@ constexpr int64_t kDefaultContext = 4096;
 constexpr size_t kMaxWaiting = 1024;
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxTopLogprobs = 20;
+// What the disk is taken to carry while one layer computes, for `budget = idle`: 1 ms at 1.2 GB/s.
+constexpr double kLinkBytesPerCall = 1.2e6;
 
 int AvailableCores() {
   cpu_set_t set;
@@ -121,7 +124,8 @@ class Engine::Impl {
   };
 
   Result<MemoryPlan> Plan(const EngineOptions& options);
-  Status CreateCore(const EngineOptions& options, const MemoryPlan& plan);
+  ModelShape Shape() const;
+  Status CreateCore(const MemoryPlan& plan);
   ClockReadings ReadClocks() const;
   Result<std::vector<int32_t>> PromptIds(const Request& request) const;
   void Loop();
@@ -135,6 +139,7 @@ class Engine::Impl {
   std::unique_ptr<Device> device_;
   std::unique_ptr<DenseWeights> weights_;
   int64_t context_tokens_ = 0;
+  PreparedPolicy policy_;
 
   // Engine thread only.
   KvCache kv_;
@@ -190,16 +195,23 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   return plan;
 }
 
-Status Engine::Impl::CreateCore(const EngineOptions& options, const MemoryPlan& plan) {
-  PolicySpec policy;
-  policy.cache.eviction.primary = options.policy;
-  const DecisionCore::Setup setup{
-      .shape = {.layers = static_cast<int32_t>(model_.spec.layers),
-                .experts = static_cast<int32_t>(model_.spec.moe.experts)},
-      .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
-      .slots = plan.slots,
-      .expert_bytes = plan.slot_bytes};
-  SLUICE_TRY_ASSIGN(core_, DecisionCore::Create(policy, setup));
+ModelShape Engine::Impl::Shape() const {
+  return {.layers = static_cast<int32_t>(model_.spec.layers),
+          .experts = static_cast<int32_t>(model_.spec.moe.experts),
+          .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
+          .expert_bytes = ExpertStore::SlotBytes(model_.experts)};
+}
+
+Status Engine::Impl::CreateCore(const MemoryPlan& plan) {
+  const ModelShape shape = Shape();
+  const DecisionCore::Setup setup{.shape = {.layers = shape.layers, .experts = shape.experts},
+                                  .top_k = shape.top_k,
+                                  .slots = plan.slots,
+                                  .expert_bytes = shape.expert_bytes,
+                                  .link = {.bytes_per_call = kLinkBytesPerCall},
+                                  .popularity = policy_.popularity,
+                                  .table = policy_.table};
+  SLUICE_TRY_ASSIGN(core_, DecisionCore::Create(policy_.spec, setup));
   return {};
 }
 
@@ -223,11 +235,14 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   const int threads = options.threads > 0 ? options.threads : AvailableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
   SLUICE_TRY_ASSIGN(device_, CreateDevice(options.device, pool_.get()));
+  SLUICE_TRY_ASSIGN(
+      policy_, PreparePolicy(options.policy, {.shape = Shape()},
+                             {.profile = options.policy_profile, .table = options.policy_table}));
   SLUICE_TRY_ASSIGN(const MemoryPlan plan, Plan(options));
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (options.on_load) options.on_load({.bytes_done = done, .bytes_total = total});
   };
-  SLUICE_TRY(CreateCore(options, plan));
+  SLUICE_TRY(CreateCore(plan));
   SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(), core_.get(), {}));
   if (!options.trace_path.empty()) {
     SLUICE_TRY_ASSIGN(
@@ -239,9 +254,12 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                                      .experts = model_.spec.moe.experts,
                                      .top_k = model_.spec.moe.top_k,
                                      .seed = options.trace_seed,
-                                     .policy = options.policy,
-                                     .slots = store_->slots(),
-                                     .expert_bytes = model_.experts.largest_bytes()}));
+                                     .policy = policy_.source.text,
+                                     .policy_name = policy_.spec.name,
+                                     .slots = core_->slots(),
+                                     .staging = core_->staging_slots(),
+                                     .expert_bytes = Shape().expert_bytes,
+                                     .link_bytes_per_call = kLinkBytesPerCall}));
   }
   // Last, since it is what takes long.
   SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
@@ -260,7 +278,8 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   stats_.model = model_.checkpoint.path;
   stats_.architecture = model_.spec.architecture;
   stats_.device = device_->name();
-  stats_.policy = options.policy;
+  stats_.policy = policy_.spec.name;
+  stats_.policy_notes = WithoutEffect(policy_.spec);
   stats_.io = store_->backend_name();
   stats_.threads = threads;
   stats_.context_tokens = context_tokens_;
@@ -400,6 +419,14 @@ void Engine::Impl::PublishStats() {
       .hits = cache.hits,
       .misses = cache.misses(),
       .evictions = cache.evictions,
+      .demand_misses = cache.demand_misses,
+      .insertions = cache.insertions,
+      .in_place = cache.in_place,
+      .prefetches = cache.prefetches,
+      .prefetches_used = cache.prefetches_used,
+      .prefetches_wasted = cache.prefetches_wasted,
+      .prefetches_cancelled = store.prefetches_cancelled,
+      .adapt_firings = core_->adapt_firings(),
       .bytes_read = store.bytes_read,
       .hit_rate = cache.accesses == 0
                       ? 0

@@ -23,9 +23,10 @@ struct TraceMeta {
   int64_t top_k = 0;
   uint64_t seed = 0;
   // What a replay needs to repeat the decisions of the run. Other programs' traces do not say.
-  std::string policy;   // its source text
-  int64_t slots = 0;    // staging included
-  int64_t staging = 0;  // of which for staging
+  std::string policy;       // its source text
+  std::string policy_name;  // which policy of that text
+  int64_t slots = 0;        // staging included
+  int64_t staging = 0;      // of which for staging
   uint64_t expert_bytes = 0;
   double link_bytes_per_call = 0;  // what the link carries while one layer computes
 };

@@ -22,6 +22,7 @@ std::string FormatTraceMeta(const TraceMeta& meta) {
                                    {"dtype", meta.dtype},
                                    {"seed", meta.seed},
                                    {"policy", meta.policy},
+                                   {"policy_name", meta.policy_name},
                                    {"slots", meta.slots},
                                    {"staging", meta.staging},
                                    {"expert_bytes", meta.expert_bytes},
@@ -50,6 +51,7 @@ Result<TraceMeta> ParseTraceMeta(std::string_view line, int64_t* version) {
   SLUICE_TRY_ASSIGN(meta.seed, UnsignedField(object, "seed"));
   if (*version == 1) return meta;
   SLUICE_TRY_ASSIGN(meta.policy, TextField(object, "policy"));
+  SLUICE_TRY_ASSIGN(meta.policy_name, TextField(object, "policy_name"));
   SLUICE_TRY_ASSIGN(meta.slots, IntegerField(object, "slots"));
   SLUICE_TRY_ASSIGN(meta.staging, IntegerField(object, "staging"));
   SLUICE_TRY_ASSIGN(meta.expert_bytes, UnsignedField(object, "expert_bytes"));

@@ -104,7 +104,7 @@ TEST(TraceReaderTest, VllmLog) {
 }
 
 const char* const kMetaLine =
-    R"({"type":"meta","version":2,"model":"m","architecture":"a","dtype":"f32","layers":2,"experts":4,"top_k":2,"seed":0,"policy":"","slots":1,"staging":0,"expert_bytes":1,"link_bytes_per_call":0})"
+    R"({"type":"meta","version":2,"model":"m","architecture":"a","dtype":"f32","layers":2,"experts":4,"top_k":2,"seed":0,"policy":"","policy_name":"","slots":1,"staging":0,"expert_bytes":1,"link_bytes_per_call":0})"
     "\n";
 
 struct BadTrace {

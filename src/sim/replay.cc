@@ -52,12 +52,15 @@ class Replayer {
   }
 
   void StartCounting() {
+    // Counted from the very beginning, experts that are there from the start are insertions.
+    const bool whole = options_.first_step == 0;
     for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
       for (size_t l = 0; l < static_cast<size_t>(trace_.meta.layers); ++l) {
-        before_[static_cast<size_t>(phase)].push_back(core_.counts(phase, static_cast<int32_t>(l)));
+        before_[static_cast<size_t>(phase)].push_back(
+            whole ? DecisionCounts() : core_.counts(phase, static_cast<int32_t>(l)));
       }
     }
-    totals_before_ = core_.totals();
+    if (!whole) totals_before_ = core_.totals();
     point_before_ = totals_before_;
     result_.stall_seconds = 0;
     for (auto& rows : result_.rows) {
@@ -92,11 +95,7 @@ class Replayer {
     }
     if (call.gate >= 0) {
       const TraceGate& gate = trace_.gates[static_cast<size_t>(call.gate)];
-      guesses_.clear();
-      for (size_t i = 0; i < gate.experts.size(); ++i) {
-        guesses_.push_back({.expert = gate.experts[i], .probability = gate.probabilities[i]});
-      }
-      routing.gate = {.layer = gate.layer, .experts = guesses_};
+      routing.gate = {.layer = gate.layer, .experts = gate.experts};
     }
     const Dispatch* dispatch = nullptr;
     if (calls_++ % kTimedCalls == 0) {
@@ -157,7 +156,7 @@ class Replayer {
   }
 
   void Finish(uint64_t end) {
-    if (before_[0].empty()) StartCounting();
+    if (before_[0].empty()) StartCounting();  // the trace ended before first_step
     for (size_t p = 0; p < static_cast<size_t>(kPhases); ++p) {
       for (size_t l = 0; l < result_.rows[p].size(); ++l) {
         result_.rows[p][l].counts =
@@ -199,7 +198,6 @@ class Replayer {
   uint64_t timed_calls_ = 0;
   double decision_seconds_ = 0;
   std::vector<double> done_;  // by dispatch entry
-  std::vector<Likely> guesses_;
 };
 
 bool NeedsFuture(const PolicySpec& policy) {
@@ -228,18 +226,19 @@ Result<ReplayResult> Replay(const Trace& trace, const PolicySpec& policy,
   if (NeedsFuture(policy)) future.emplace(shape, trace.calls, trace.experts, top_k);
   SLUICE_TRY_ASSIGN(
       const std::unique_ptr<DecisionCore> core,
-      DecisionCore::Create(
-          policy, {.shape = shape,
-                   .top_k = top_k,
-                   .slots = options.slots,
-                   .expert_bytes = static_cast<uint64_t>(expert_bytes),
-                   .link = options.ticks,
-                   .times = {.cpu_ms_per_token = options.link.in_place_seconds * 1e3,
-                             .gpu_ms_per_token = options.link.compute_seconds * 1e3 / top_k,
-                             .transfer_ms = expert_bytes / options.link.bytes_per_second * 1e3},
-                   .future = future ? &*future : nullptr,
-                   .popularity = options.popularity,
-                   .table = options.table}));
+      DecisionCore::Create(policy,
+                           {.shape = shape,
+                            .top_k = top_k,
+                            .slots = options.slots,
+                            .expert_bytes = static_cast<uint64_t>(expert_bytes),
+                            .link = options.ticks,
+                            .times = options.times.value_or(PlacementTimes{
+                                .cpu_ms_per_token = options.link.in_place_seconds * 1e3,
+                                .gpu_ms_per_token = options.link.compute_seconds * 1e3 / top_k,
+                                .transfer_ms = expert_bytes / options.link.bytes_per_second * 1e3}),
+                            .future = future ? &*future : nullptr,
+                            .popularity = options.popularity,
+                            .table = options.table}));
   return Replayer(trace, options, core.get(), expert_bytes).Run(progress);
 }
 

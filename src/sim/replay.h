@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cache/decision_core.h"
@@ -20,12 +21,14 @@ struct ReplayOptions {
   LinkModel link;
   // Slots there are at most, staging included; what `capacity = auto` divides.
   int64_t slots = int64_t{1} << 30;
-  LinkTicks ticks;          // for `budget = idle`
+  LinkTicks ticks;  // for `budget = idle`
+  // What `auto` stands for in `schedule`; unset: computed from `link`.
+  std::optional<PlacementTimes> times;
   uint64_t first_step = 0;  // decisions are made from step 0 on, counts begin here
   uint64_t end_step = UINT64_MAX;
   int64_t timeline_points = 0;  // > 0: how many points ReplayResult::timeline should have at most
   std::vector<double> popularity;  // for `init = profile`
-  std::string_view table;
+  std::string table;               // content of a prefetch table
 };
 
 // One layer in one phase.

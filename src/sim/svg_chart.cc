@@ -30,9 +30,9 @@ void Append(std::string* out, fmt::format_string<Args...> text, Args&&... args) 
 }
 
 // A number as a reader wants it: few digits, no exponent where there need not be one.
-std::string Number(double value, Unit unit) {
+std::string Number(double value, ChartUnit unit) {
   if (!std::isfinite(value)) return "–";
-  if (unit == Unit::kPercent) {
+  if (unit == ChartUnit::kPercent) {
     const double percent = 100 * value;
     return fmt::format("{:.{}f} %", percent, std::abs(percent) < 10 ? 1 : 0);
   }
@@ -90,11 +90,11 @@ class Axis {
 };
 
 // From 0 up to a round number that covers `highest`.
-Axis ValueAxis(double highest, Unit unit) {
+Axis ValueAxis(double highest, ChartUnit unit) {
   if (!(highest > 0)) highest = 1;
   const double step = NiceStep(highest);
   double top = std::ceil(highest / step * 0.9999) * step;
-  if (unit == Unit::kPercent && highest <= 1) top = std::min(top, 1.0);
+  if (unit == ChartUnit::kPercent && highest <= 1) top = std::min(top, 1.0);
   return {0, top, Scale::kLinear};
 }
 
@@ -117,12 +117,12 @@ void AxisNames(const ChartText& text, double plot_height, std::string* out) {
          kTop + plot_height / 2, EscapeHtml(text.y_axis));
 }
 
-void ValueGrid(const Axis& axis, Unit unit, std::string* out) {
+void ValueGrid(const Axis& axis, ChartUnit unit, std::string* out) {
   for (const double tick : axis.Ticks()) {
     const double y = kTop + kPlotHeight * (1 - axis.At(tick));
     Append(out, "<path class=\"grid\" d=\"M{} {:.1f}H{}\"/>", kLeft, y, kLeft + kPlotWidth);
     Append(out, "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 6, y + 4,
-           unit == Unit::kPercent ? fmt::format("{:.0f} %", 100 * tick) : Number(tick, unit));
+           unit == ChartUnit::kPercent ? fmt::format("{:.0f} %", 100 * tick) : Number(tick, unit));
   }
 }
 
@@ -131,7 +131,7 @@ void BottomTicks(const Axis& axis, std::string* out) {
     const double x = kLeft + kPlotWidth * axis.At(tick);
     Append(out, "<path class=\"tick\" d=\"M{:.1f} {}v4\"/>", x, kTop + kPlotHeight);
     Append(out, "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", x,
-           kTop + kPlotHeight + 17, Number(tick, Unit::kPlain));
+           kTop + kPlotHeight + 17, Number(tick, ChartUnit::kPlain));
   }
 }
 
@@ -184,7 +184,7 @@ void Dots(const LineChart& chart, const Axis& x_axis, const Axis& y_axis, std::s
              i % kColours, visible ? "" : " hidden", kLeft + kPlotWidth * x_axis.At(x),
              kTop + kPlotHeight * (1 - y_axis.At(std::min(y, y_axis.high()))), visible ? 3 : 6,
              EscapeHtml(fmt::format("{}: {} at {}", series.name, Number(y, chart.y_unit),
-                                    Number(x, Unit::kPlain))));
+                                    Number(x, ChartUnit::kPlain))));
     }
   }
 }
@@ -246,10 +246,10 @@ void HeatHover(const HeatMap& map, double height, std::string* out) {
          "<rect class=\"cells\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{:.1f}\" data-rows=\"{}\" "
          "data-columns=\"{}\" data-row=\"{}\" data-column=\"{}\" data-name=\"{}{}\" data-values=\"",
          kLeft, kTop, kPlotWidth, height, map.rows, map.columns, EscapeHtml(map.row_name),
-         EscapeHtml(map.column_name), map.unit == Unit::kPercent ? "% " : "",
+         EscapeHtml(map.column_name), map.unit == ChartUnit::kPercent ? "% " : "",
          EscapeHtml(map.value_name));
   for (size_t i = 0; i < map.values.size(); ++i) {
-    const double value = map.unit == Unit::kPercent ? 100 * map.values[i] : map.values[i];
+    const double value = map.unit == ChartUnit::kPercent ? 100 * map.values[i] : map.values[i];
     Append(out, "{}{:.3g}", i == 0 ? "" : " ", value);
   }
   *out += "\"/>";
@@ -286,8 +286,8 @@ void HeatKey(const HeatMap& map, double maximum, double y, std::string* out) {
 
 std::string EventText(const Timeline& timeline, size_t number) {
   const TimelineEvent& event = timeline.events[number];
-  return fmt::format("{}  {}, at {} {}", number + 1, event.label, Number(event.x, Unit::kPlain),
-                     timeline.text.x_axis);
+  return fmt::format("{}  {}, at {} {}", number + 1, event.label,
+                     Number(event.x, ChartUnit::kPlain), timeline.text.x_axis);
 }
 
 void Marks(const Timeline& timeline, const Axis& x_axis, std::string* out) {

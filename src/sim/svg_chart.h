@@ -18,7 +18,7 @@ struct ChartText {
 };
 
 enum class Scale { kLinear, kLog2 };
-enum class Unit { kPlain, kPercent };  // kPercent: values are shares, 1 is 100 %
+enum class ChartUnit { kPlain, kPercent };  // kPercent: values are shares, 1 is 100 %
 
 // Values that are not finite are gaps.
 struct ChartSeries {
@@ -30,7 +30,7 @@ struct LineChart {
   ChartText text;
   std::vector<ChartSeries> series;  // at most 12 are told apart by colour
   Scale x_scale = Scale::kLinear;
-  Unit y_unit = Unit::kPlain;
+  ChartUnit y_unit = ChartUnit::kPlain;
   double y_max = 0;  // 0: as the values need
 };
 std::string DrawLines(const LineChart& chart);
@@ -40,7 +40,7 @@ struct BarChart {
   std::vector<std::string> labels;  // one per bar; sparsely shown where there are many
   std::vector<double> values;       // >= 0
   std::string value_name;           // in the hover text
-  Unit y_unit = Unit::kPlain;
+  ChartUnit y_unit = ChartUnit::kPlain;
   double reference = 0;  // a line across; 0: none
   std::string reference_name;
 };
@@ -52,7 +52,7 @@ struct HeatMap {
   size_t columns = 0;
   std::vector<double> values;  // [rows, columns], >= 0; row 0 at the top
   std::string value_name;      // of the colour, with its unit
-  Unit unit = Unit::kPlain;
+  ChartUnit unit = ChartUnit::kPlain;
   double maximum = 0;       // what is full colour; 0: the highest value
   std::string row_name;     // of one, in the hover text: "layer"
   std::string column_name;  // "expert"
@@ -67,7 +67,7 @@ struct Timeline {
   ChartText text;
   std::vector<ChartSeries> series;
   std::vector<TimelineEvent> events;  // marks across all series
-  Unit y_unit = Unit::kPlain;
+  ChartUnit y_unit = ChartUnit::kPlain;
 };
 std::string DrawTimeline(const Timeline& timeline);
 

@@ -30,7 +30,7 @@ TEST(SvgChartTest, EveryFigureSaysWhatItShows) {
       {.name = "lru", .points = {{1, 0.2}, {2, 0.5}}},
       {.name = "Belady", .points = {{1, 0.4}}, .dashed = true}};
   const std::string figures[] = {
-      DrawLines({.text = kText, .series = series, .y_unit = Unit::kPercent}),
+      DrawLines({.text = kText, .series = series, .y_unit = ChartUnit::kPercent}),
       DrawBars({.text = kText, .labels = {"a"}, .values = {1}}),
       DrawHeatMap({.text = kText, .rows = 1, .columns = 2, .values = {1, 2}}),
       DrawTimeline({.text = kText, .series = series, .events = {{.x = 1, .label = "rule 1"}}})};
@@ -60,7 +60,7 @@ TEST(SvgChartTest, GapsAndEmptySeriesAreNoNumbers) {
 TEST(SvgChartTest, CurvesLieWhereTheirValuesAre) {
   const std::string chart = DrawLines({.text = kText,
                                        .series = {{.name = "a", .points = {{0, 0}, {10, 1}}}},
-                                       .y_unit = Unit::kPercent,
+                                       .y_unit = ChartUnit::kPercent,
                                        .y_max = 1});
   EXPECT_THAT(chart, HasSubstr("d=\"M64.0 276.0L624.0 12.0\""));
   EXPECT_THAT(chart, HasSubstr("a: 100 % at 10"));

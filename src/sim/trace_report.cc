@@ -64,7 +64,7 @@ HeatMap ExpertUse(const TraceStatistics& statistics) {
       .rows = statistics.layers.size(),
       .columns = static_cast<size_t>(statistics.experts),
       .value_name = "of the layer's choices",
-      .unit = Unit::kPercent,
+      .unit = ChartUnit::kPercent,
       .row_name = "layer",
       .column_name = "expert"};
   for (const LayerStatistics& layer : statistics.layers) {
@@ -83,7 +83,7 @@ BarChart ExpertBars(const TraceStatistics& statistics, size_t number) {
                          .x_axis = "expert (in order of use)",
                          .y_axis = "share of the layer's choices"},
                 .value_name = "of the choices",
-                .y_unit = Unit::kPercent,
+                .y_unit = ChartUnit::kPercent,
                 .reference = 1.0 / static_cast<double>(statistics.experts),
                 .reference_name = "all alike"};
   const LayerStatistics& layer = statistics.layers[number];
@@ -142,7 +142,7 @@ LineChart Reuse(const TraceStatistics& statistics, const OverallStatistics& all)
                        "flat, more memory no longer helps.",
                .x_axis = "experts kept per layer",
                .y_axis = "choices found in memory"},
-      .y_unit = Unit::kPercent,
+      .y_unit = ChartUnit::kPercent,
       .y_max = 1};
   chart.series.push_back(HitsOfLru(all.reuse, all.first_choices, top_k, "all layers"));
   for (const size_t l : ShownLayers(statistics.layers.size())) {
@@ -164,7 +164,7 @@ BarChart ReuseHistogram(const TraceStatistics& statistics, const OverallStatisti
                          .x_axis = "distinct experts in between",
                          .y_axis = "share of choices"},
                 .value_name = "of the choices",
-                .y_unit = Unit::kPercent};
+                .y_unit = ChartUnit::kPercent};
   const auto choices = static_cast<double>(statistics.tokens * statistics.top_k) *
                        static_cast<double>(statistics.layers.size());
   // At most so many bars that each can be seen.
@@ -220,7 +220,7 @@ LineChart Predictability(const TraceStatistics& statistics) {
                                    "that usually follow the experts of the layer before.",
                            .x_axis = "layer",
                            .y_axis = "guessed right"},
-                  .y_unit = Unit::kPercent,
+                  .y_unit = ChartUnit::kPercent,
                   .y_max = 1};
   ChartSeries affinity{.name = "from the layer before"};
   ChartSeries same{.name = "as the token before"};
@@ -243,7 +243,7 @@ LineChart Predictability(const TraceStatistics& statistics) {
 // would show nothing but chance: their rows stay empty.
 constexpr uint64_t kFewTokens = 20;
 HeatMap Pairs(std::span<const uint32_t> pairs, const LayerStatistics& layer, size_t experts) {
-  HeatMap map{.rows = experts, .columns = experts, .unit = Unit::kPercent};
+  HeatMap map{.rows = experts, .columns = experts, .unit = ChartUnit::kPercent};
   for (size_t a = 0; a < experts; ++a) {
     const auto chosen = static_cast<double>(layer.counts[a]);
     for (size_t b = 0; b < experts; ++b) {

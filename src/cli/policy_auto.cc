@@ -1,0 +1,80 @@
+// sluice policy auto: a policy made for this model and this machine.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "cli/command.h"
+#include "cli/policy_actions.h"
+#include "device/device.h"
+#include "model/embedded_model.h"
+#include "model/model.h"
+#include "plan/auto_policy.h"
+#include "plan/memory_plan.h"
+#include "plan/probe.h"
+#include "store/expert_store.h"
+
+namespace sluice {
+namespace {
+
+class AutoAction final : public PolicyAction {
+ public:
+  explicit AutoAction(CLI::App* app) {
+    app->add_option("-m,--model", model_,
+                    "GGUF file or Hugging Face directory (default: rill, the embedded model)");
+    app->add_option("--ram-budget", budget_,
+                    "memory of the whole process, as for run: 6GiB, 50%, or auto (what is free)")
+        ->capture_default_str();
+    app->add_option("-c,--ctx-size", context_, "tokens of a sequence")->capture_default_str();
+    app->add_option("--probe-seconds", probe_seconds_, "how long to measure the disk")
+        ->check(CLI::Range(0.05, 60.0))
+        ->capture_default_str();
+    app->footer("Example: sluice policy auto -m model.gguf --ram-budget 8GiB > mine.moe");
+  }
+
+  int Run() override {
+    const Status status = Make();
+    return status.ok() ? kExitOk : Report(status);
+  }
+
+ private:
+  Status Make() {
+    SLUICE_TRY_ASSIGN(const Model model, model_.empty() ? OpenEmbeddedModel() : OpenModel(model_));
+    ThreadPool pool(1);
+    SLUICE_TRY_ASSIGN(const std::unique_ptr<Device> device, CreateDevice("auto", &pool));
+    SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(budget_, ReadMemoryState()));
+    const MemoryRequest request{.budget_bytes = budget,
+                                .process_bytes = ResidentBytes(),
+                                .kv_tokens = std::min(context_, model.spec.context)};
+    SLUICE_TRY_ASSIGN(const MemoryPlan plan, PlanMemory(model, *device, request));
+    if (ShowsProgress()) DrawProgress("measuring the disk", 0.5);
+    Result<MachineSpeed> speed = ProbeMachine(model, probe_seconds_);
+    if (ShowsProgress()) ClearProgress();
+    if (!speed.ok()) return speed.status();
+    fmt::print("{}", MakeAutoPolicy({.model = model.checkpoint.path,
+                                     .layers = model.spec.layers,
+                                     .experts = model.spec.moe.experts,
+                                     .top_k = model.spec.moe.top_k,
+                                     .expert_bytes = plan.slot_bytes,
+                                     .dense_layer_bytes = plan.dense_bytes /
+                                                          static_cast<uint64_t>(model.spec.layers),
+                                     .budget_bytes = budget,
+                                     .slots = plan.slots,
+                                     .speed = *speed}));
+    return {};
+  }
+
+  std::string model_;
+  std::string budget_ = "auto";
+  int64_t context_ = 4096;
+  double probe_seconds_ = 0.5;
+};
+
+}  // namespace
+
+std::unique_ptr<PolicyAction> NewAutoAction(CLI::App* app) {
+  return std::make_unique<AutoAction>(app);
+}
+
+}  // namespace sluice
