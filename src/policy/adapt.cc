@@ -273,8 +273,8 @@ class RuleCompiler {
     if (path.size() == 1) return ShortTarget(path[0]);
     const std::optional<BlockKind> block = FindBlock(path[0].text);
     if (!block || path.size() > 3) {
-      std::vector<std::string_view> names;
-      for (int i = 0; i < kBlockKinds; ++i) names.push_back(BlockName(static_cast<BlockKind>(i)));
+      std::array<std::string_view, kBlockKinds> names;
+      for (size_t i = 0; i < names.size(); ++i) names[i] = BlockName(static_cast<BlockKind>(i));
       diagnostics_->Add("E207", path[0].place, fmt::format("unknown block '{}'", path[0].text),
                         SuggestName(path[0].text, names));
       return nullptr;
