@@ -24,6 +24,9 @@ constexpr size_t kDeepestExtends = 16;
 
 constexpr std::array<std::string_view, 3> kTierNames = {"vram", "ram", "disk"};
 
+// Rules about one value, which hold whatever else could not be read.
+constexpr std::array<std::string_view, 6> kAlone = {"E301", "E303", "E314", "E315", "E316", "E406"};
+
 // A guard that waits for all parameters to be known.
 struct PendingGuard {
   const ParameterNode* node = nullptr;
@@ -54,7 +57,8 @@ class PolicyCompiler {
     const auto report = [this](std::string_view code, const std::string& key, std::string message,
                                std::string remedy) {
       // Where a value could not be read, what follows from its absence would only confuse.
-      if (broken_blocks_.contains(key.substr(0, key.find('.')))) return;
+      const bool alone = std::ranges::find(kAlone, code) != kAlone.end();
+      if (!alone && broken_blocks_.contains(key.substr(0, key.find('.')))) return;
       diagnostics_->Add(code, PlaceOf(key), std::move(message), std::move(remedy));
     };
     CheckPolicy(policy_, options_, report);

@@ -153,6 +153,56 @@ std::string WhyNoEffect(const Parameter& parameter, std::optional<Phase> phase,
   }
 }
 
+namespace {
+
+// Guesses that a budget alone holds back.
+bool Unthresholded(const PrefetchSpec& prefetch) {
+  if (prefetch.strategies.empty() || prefetch.budget_idle) return false;
+  if (prefetch.strategies[0] == "all" || prefetch.strategies[0] == "demand") return false;
+  return prefetch.min_confidence == 0;
+}
+
+void DoubtNumbers(const PolicySpec& spec, const CompileOptions& options, const FoundRule& found) {
+  if (!options.shape) return;
+  const ModelShape& shape = *options.shape;
+  const std::optional<double> slots = SlotsOf(spec.cache.capacity, spec.cache.scope, options);
+  if (slots && spec.cache.scope == Scope::kLayer && *slots < 2.0 * shape.top_k &&
+      *slots < shape.experts) {
+    found("W902", "cache.capacity",
+          fmt::format("{:.0f} slots per layer where each token takes {}", *slots, shape.top_k),
+          "below twice top_k each further slot saves many misses");
+  }
+  for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
+    const PrefetchSpec& prefetch = spec.PrefetchOf(phase);
+    if (!Unthresholded(prefetch) || prefetch.budget <= shape.top_k) continue;
+    found("W906", ParameterKey(BlockKind::kPrefetch, "budget", phase),
+          fmt::format("{} guesses per call, however unlikely, where {} experts are used",
+                      prefetch.budget, shape.top_k),
+          "add min_confidence, for example 0.5");
+  }
+}
+
+// Why what is written under `key` does nothing; "" if it does something.
+std::string WhyInVain(const std::string& key, const CompiledPolicy& policy) {
+  const std::string_view text = key;
+  const std::optional<BlockKind> block = FindBlock(text.substr(0, text.find('.')));
+  if (!block || *block == BlockKind::kTier) return {};
+  const Parameter* parameter = FindParameter(*block, text.substr(text.rfind('.') + 1));
+  if (parameter == nullptr) return {};
+  if (!HasPhases(*block)) return WhyNoEffect(*parameter, {}, policy.spec);
+  const bool decode = text.find(".decode.") != std::string_view::npos;
+  const Phase phase = decode ? Phase::kDecode : Phase::kPrefill;
+  const Phase other = decode ? Phase::kPrefill : Phase::kDecode;
+  // Written once for both phases, it does something if it does in one.
+  const auto twin = policy.origins.find(ParameterKey(*block, parameter->name, other));
+  const bool shared = twin != policy.origins.end() &&
+                      twin->second.place.offset == policy.origins.at(key).place.offset;
+  if (shared && WhyNoEffect(*parameter, other, policy.spec).empty()) return {};
+  return WhyNoEffect(*parameter, phase, policy.spec);
+}
+
+}  // namespace
+
 void FindDoubts(const CompiledPolicy& policy, const CompileOptions& options,
                 const FoundRule& found) {
   const PolicySpec& spec = policy.spec;
@@ -160,57 +210,18 @@ void FindDoubts(const CompiledPolicy& policy, const CompileOptions& options,
     found("W901", "cache.eviction", "score needs router scores, which not every trace has",
           "MoE-PolicyLang asked for a prefetch strategy here; none is needed");
   }
-  const std::optional<double> slots = SlotsOf(spec.cache.capacity, spec.cache.scope, options);
-  if (options.shape && slots && spec.cache.scope == Scope::kLayer &&
-      *slots < 2.0 * options.shape->top_k && *slots < options.shape->experts) {
-    found("W902", "cache.capacity",
-          fmt::format("{:.0f} slots per layer where each token takes {}", *slots,
-                      options.shape->top_k),
-          "below twice top_k each further slot saves many misses");
-  }
   if (spec.cache.history == History::kResident) {
     found("W905", "cache.history",
           "an expert that leaves loses its past: measured worse than random in small caches",
           "write history = all");
   }
-  for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
-    const PrefetchSpec& prefetch = spec.PrefetchOf(phase);
-    const bool everything = prefetch.strategies == std::vector<std::string>{"all"} ||
-                            prefetch.strategies == std::vector<std::string>{"demand"};
-    const bool guesses = !prefetch.strategies.empty() && !everything && !prefetch.budget_idle;
-    if (options.shape && guesses && prefetch.min_confidence == 0 &&
-        prefetch.budget > options.shape->top_k) {
-      found("W906", ParameterKey(BlockKind::kPrefetch, "budget", phase),
-            fmt::format("{} guesses per call, however unlikely, where {} experts are used",
-                        prefetch.budget, options.shape->top_k),
-            "add min_confidence, for example 0.5");
-    }
-  }
+  DoubtNumbers(spec, options, found);
   for (const auto& [key, origin] : policy.origins) {
     if (origin.policy != spec.name) continue;  // said where it is written
-    const size_t dot = key.find('.');
-    const std::optional<BlockKind> block = FindBlock(std::string_view(key).substr(0, dot));
-    if (!block || *block == BlockKind::kTier) continue;
-    std::optional<Phase> phase;
-    if (HasPhases(*block)) {
-      phase = key.find(".decode.") != std::string::npos ? Phase::kDecode : Phase::kPrefill;
-    }
-    const Parameter* parameter =
-        FindParameter(*block, std::string_view(key).substr(key.rfind('.') + 1));
-    if (parameter == nullptr) continue;
-    const std::string why = WhyNoEffect(*parameter, phase, spec);
-    // Written for both phases, it does something if it does in one.
-    const bool elsewhere =
-        phase && policy.origins.contains(ParameterKey(*block, parameter->name, Phase::kDecode)) &&
-        policy.origins.contains(ParameterKey(*block, parameter->name, Phase::kPrefill)) &&
-        policy.origins.at(ParameterKey(*block, parameter->name, Phase::kDecode)).place.offset ==
-            policy.origins.at(ParameterKey(*block, parameter->name, Phase::kPrefill)).place.offset;
+    const std::string why = WhyInVain(key, policy);
     if (why.empty()) continue;
-    if (elsewhere) {
-      const Phase other = *phase == Phase::kDecode ? Phase::kPrefill : Phase::kDecode;
-      if (WhyNoEffect(*parameter, other, spec).empty()) continue;
-    }
-    found("W904", key, fmt::format("{} has no effect: {}", parameter->name, why), "");
+    found("W904", key, fmt::format("{} has no effect: {}", key.substr(key.rfind('.') + 1), why),
+          "");
   }
 }
 

@@ -368,6 +368,15 @@ policy a {
       << text;
 }
 
+TEST(Diagnostics, OneBrokenValueHidesNoOther) {
+  EXPECT_EQ(Codes(Policy("cache { capacity = 33 eviction = lur pin = [32] admission = nevr }"),
+                  With::kModel),
+            (std::set<std::string>{"E201", "E301", "E316"}));
+  // But what may follow from a broken value is not said.
+  EXPECT_EQ(Codes(Cache("eviction = none admission = nevr"), With::kNoModel),
+            std::set<std::string>{"E201"});
+}
+
 TEST(Diagnostics, AreBounded) {
   std::string source = "policy a { cache { capacity = 1 ";
   for (int i = 0; i < 10000; ++i) source += "x" + std::to_string(i) + " = 1 ";
