@@ -286,8 +286,7 @@ void HeatKey(const HeatMap& map, double maximum, double y, std::string* out) {
 
 std::string EventText(const Timeline& timeline, size_t number) {
   const TimelineEvent& event = timeline.events[number];
-  return fmt::format("{}  {}, at {} {}", number + 1, event.label,
-                     Number(event.x, ChartUnit::kPlain), timeline.text.x_axis);
+  return fmt::format("{}, at {} {:.6g}", event.label, timeline.text.x_axis, event.x);
 }
 
 void Marks(const Timeline& timeline, const Axis& x_axis, std::string* out) {
