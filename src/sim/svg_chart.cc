@@ -71,14 +71,16 @@ class Axis {
   std::vector<double> Ticks() const {
     std::vector<double> ticks;
     if (scale_ == Scale::kLog2) {
-      for (double tick = std::exp2(std::ceil(std::log2(low_))); tick <= high_ * 1.0001; tick *= 2) {
-        ticks.push_back(tick);
+      const auto last = static_cast<int>(std::floor(std::log2(high_ * 1.0001)));
+      for (auto power = static_cast<int>(std::ceil(std::log2(low_))); power <= last; ++power) {
+        ticks.push_back(std::exp2(power));
       }
       return ticks;
     }
     const double step = NiceStep(high_ - low_);
-    for (double tick = std::ceil(low_ / step) * step; tick <= high_ + step * 1e-6; tick += step) {
-      ticks.push_back(std::abs(tick) < step * 1e-6 ? 0 : tick);
+    const auto last = static_cast<int64_t>(std::floor(high_ / step + 1e-6));
+    for (auto i = static_cast<int64_t>(std::ceil(low_ / step)); i <= last; ++i) {
+      ticks.push_back(static_cast<double>(i) * step);
     }
     return ticks;
   }
@@ -135,21 +137,23 @@ void BottomTicks(const Axis& axis, std::string* out) {
   }
 }
 
-// Names of series under the axis, two in a row; the height that they take.
+// Names of series under the axis, three in a row; the height that they take.
 double Legend(const std::vector<ChartSeries>& series, std::string* out) {
   if (series.size() < 2) return 0;
   constexpr size_t kPerRow = 3;
   const double top = kTop + kPlotHeight + kAxisRoom + 10;
   for (size_t i = 0; i < series.size(); ++i) {
     const double x = kLeft + static_cast<double>(i % kPerRow) * (kPlotWidth / kPerRow);
-    const double y = top + kLegendRow * static_cast<double>(i / kPerRow);
+    const size_t row = i / kPerRow;
+    const double y = top + kLegendRow * static_cast<double>(row);
     Append(
         out,
         "<path class=\"s{}{}\" d=\"M{:.0f} {:.0f}h22\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{}</text>",
         i % kColours, series[i].dashed ? " dashed" : "", x, y, x + 28, y + 4,
         EscapeHtml(series[i].name));
   }
-  return 14 + kLegendRow * static_cast<double>((series.size() + kPerRow - 1) / kPerRow);
+  const size_t rows = (series.size() + kPerRow - 1) / kPerRow;
+  return 14 + kLegendRow * static_cast<double>(rows);
 }
 
 void Curve(const ChartSeries& series, size_t number, const Axis& x_axis, const Axis& y_axis,
