@@ -43,11 +43,13 @@ std::string Number(double value, ChartUnit unit) {
   return fmt::format("{:.4g}", value);
 }
 
-// 1, 2 or 5 times a power of ten, so that at most six or seven steps make `range`.
+// 1, 2 or 5 times a power of ten (or 25, 250, ...), so that at most six or seven steps make
+// `range`.
 double NiceStep(double range) {
   const double rough = range / 6;
   const double power = std::pow(10, std::floor(std::log10(rough)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
+  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
+    if (factor == 2.5 && power < 10) continue;  // axes of whole numbers stay so
     if (rough <= factor * power * 1.0001) return factor * power;
   }
   return 10 * power;
@@ -356,7 +358,8 @@ std::string DrawLines(const LineChart& chart) {
   ValueGrid(y_axis, chart.y_unit, &out);
   BottomTicks(x_axis, &out);
   AxisNames(chart.text, kPlotHeight, &out);
-  for (size_t i = 0; i < chart.series.size(); ++i) Curve(chart.series[i], i, x_axis, y_axis, &out);
+  // The first one on top.
+  for (size_t i = chart.series.size(); i-- > 0;) Curve(chart.series[i], i, x_axis, y_axis, &out);
   Dots(chart, x_axis, y_axis, &out);
   const double legend = Legend(chart.series, &out);
   return Figure(chart.text, kTop + kPlotHeight + kAxisRoom + legend, out);
