@@ -26,7 +26,7 @@ struct EngineOptions {
   std::string device = "auto";   // see DeviceNames()
   // Which experts stay, come early, leave: the name of a policy that ships, a .moe file, or
   // FILE:POLICY. docs/policy-language.md
-  std::string policy = "lru";
+  std::string policy = "default";
   std::string policy_profile;  // takes the place of the file that `profile = "..."` names
   std::string policy_table;    // the same for `table = "..."`
   std::string trace_path;      // routing as JSON lines; "": none

@@ -204,16 +204,22 @@ std::optional<int32_t> DecisionCore::Impl::PlacePrefetch(const PrefetchPlanner::
 
 const Dispatch& DecisionCore::Impl::Begin(const LayerRouting& routing) {
   PrepareCall(routing);
-  for (Rule& entry : rules_) entry.rule->Observe(call_);
-  if (planner_.any()) planner_.Observe(call_);
+  // Once every expert is there for good, nobody has anything left to decide.
+  const bool settled =
+      never_evicts_ && residency_.resident_count() == static_cast<int64_t>(shape_.size());
+  const bool plans = planner_.any() && !settled;
+  if (!never_evicts_) {
+    for (Rule& entry : rules_) entry.rule->Observe(call_);
+  }
+  if (plans) planner_.Observe(call_);
   if (popularity_) popularity_->Observe(call_);
   if (depths_) depths_->Observe(call_);
   if (!passing_.empty()) DropPassing();
   CountAccesses();
   DispatchHits();
   DispatchMisses();
-  if (planner_.any()) DispatchPrefetches();
-  if (!likelihood_.empty()) {
+  if (plans) DispatchPrefetches();
+  if (!likelihood_.empty() && !settled) {
     planner_.PredictSameLayer(
         call_, std::span(likelihood_)
                    .subspan(static_cast<size_t>(base_), static_cast<size_t>(shape_.experts)));

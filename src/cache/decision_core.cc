@@ -103,6 +103,14 @@ DecisionCore::Impl::Impl(const PolicySpec& spec, const Setup& setup, SlotLayout 
   if (spec_.cache.ttl > 0) last_access_.resize(shape_.size());
   if (wants_repeats_) last_step_.resize(shape_.size());
   candidates_.reserve(shape_.size());
+  bool all_fit = true;
+  for (size_t d = 0; d < residency_.domains(); ++d) {
+    const auto experts =
+        residency_.domains() == 1 ? static_cast<int32_t>(shape_.size()) : shape_.experts;
+    all_fit = all_fit && residency_.capacity(d) >= experts;
+  }
+  never_evicts_ =
+      all_fit && spec_.adapt.empty() && spec_.cache.ttl == 0 && spec_.cache.memory_threshold == 0;
 }
 
 Status DecisionCore::Impl::CreateRules(const Future* future) {
@@ -231,6 +239,36 @@ Result<std::unique_ptr<DecisionCore>> DecisionCore::Create(const PolicySpec& spe
 int64_t DecisionCore::SlotsWanted(const PolicySpec& spec, CacheShape shape, int32_t top_k,
                                   uint64_t expert_bytes, int64_t available) {
   return LayOutSlots(spec, shape, top_k, expert_bytes, available).total();
+}
+
+uint64_t DecisionCore::Footprint(const PolicySpec& spec, CacheShape shape) {
+  const uint64_t keys = shape.size();
+  const uint64_t pairs = keys * static_cast<uint64_t>(shape.experts);  // of one layer after another
+  constexpr uint64_t kRememberedTokens = 1500;
+  uint64_t bytes = 256 * keys;
+  const auto add = [&](std::string_view name) {
+    bytes += 64 * keys;
+    if (name == "learned") bytes += 12 * pairs + 1024 * keys;
+    if (name == "affinity" || name == "klotski") bytes += 4 * pairs;
+    if (name == "learned" || name == "memory" || name == "similar" || name == "pattern") {
+      bytes += kRememberedTokens * keys / 2;
+    }
+    if (name == "pattern") bytes += kRememberedTokens * keys;
+  };
+  const auto add_eviction = [&](const Eviction& eviction) {
+    add(eviction.primary);
+    add(eviction.second);
+  };
+  add_eviction(spec.cache.eviction);
+  for (const PrefetchSpec& prefetch : spec.prefetch)
+    std::ranges::for_each(prefetch.strategies, add);
+  for (const AdaptRule& rule : spec.adapt) {
+    for (const AdaptAction& action : rule.actions) {
+      if (action.tunable == Tunable::kEviction) add_eviction(action.eviction);
+      std::ranges::for_each(action.names, add);
+    }
+  }
+  return bytes;
 }
 
 DecisionCore::DecisionCore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

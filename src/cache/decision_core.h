@@ -108,6 +108,10 @@ class DecisionCore {
   static int64_t SlotsWanted(const PolicySpec& spec, CacheShape shape, int32_t top_k,
                              uint64_t expert_bytes, int64_t available);
 
+  // What a core of this policy occupies besides the slots, at most, roughly: tables of rules and
+  // predictors, memories of earlier tokens.
+  static uint64_t Footprint(const PolicySpec& spec, CacheShape shape);
+
   // A step of the model begins: `tokens` go through all layers. Evaluates the rules of `adapt` on
   // the steps before. `readings` may be null where no rule asks for them (wants_readings()).
   void BeginStep(int32_t tokens, const ClockReadings* readings = nullptr);

@@ -129,6 +129,7 @@ class DecisionCore::Impl {
   std::vector<uint64_t> last_access_;  // by key: accesses before its last one; with ttl
   std::vector<uint64_t> last_step_;    // by key: step of the last access + 1; with kReuse
   std::vector<int32_t> demand_of_;     // by expert, while demands are collected
+  bool never_evicts_ = false;          // every expert has a slot for good: rules need not watch
   int64_t special_residents_ = 0;      // pinned or cold ones, which victims depend on
   std::vector<float> likelihood_;      // by key, for eviction by prediction; else empty
   std::vector<ExpertKey> candidates_;

@@ -185,7 +185,10 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   SLUICE_TRY_ASSIGN(MemoryPlan plan,
                     PlanMemory(model_, *device_,
                                {.budget_bytes = budget,
-                                .process_bytes = ResidentBytes(),
+                                .process_bytes = ResidentBytes() +
+                                                 DecisionCore::Footprint(
+                                                     policy_.spec, {.layers = Shape().layers,
+                                                                    .experts = Shape().experts}),
                                 .kv_tokens = pages * kPageTokens * options.parallel,
                                 .sequences = options.parallel,
                                 .prefill_chunk = options.prefill_chunk,
