@@ -192,7 +192,7 @@ class Explainer {
   }
 
   std::string EvictionText(const Eviction& eviction) const {
-    const std::string first = TextOf(kEvictions, eviction.primary);
+    std::string first = TextOf(kEvictions, eviction.primary);
     if (eviction.second.empty()) return first;
     return fmt::format("{}, into a second level of a third of the slots, where {}", first,
                        TextOf(kEvictions, eviction.second));

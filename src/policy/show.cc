@@ -96,16 +96,16 @@ std::string ShowPolicy(const CompiledPolicy& policy) {
   return text;
 }
 
-std::string PrintPolicy(const PolicySpec& original) {
-  PolicySpec spec = original;
+std::string PrintPolicy(const PolicySpec& spec) {
+  PolicySpec copy = spec;  // parameters are read through pointers that could write
   PolicySpec plain;
   std::string text = fmt::format("version {:.1f}\n\npolicy {} {{\n", kLanguageVersion, spec.name);
   if (spec.per_layer) plain.per_layer.emplace();
   for (const TierSpec& tier : spec.tiers) plain.tiers.push_back({.name = tier.name});
   const std::vector<Instance> plain_instances = Instances(&plain);
-  const std::vector<Instance> instances = Instances(&spec);
+  const std::vector<Instance> instances = Instances(&copy);
   for (size_t i = 0; i < instances.size(); ++i) {
-    const PolicyParts parts = PartsOf(&spec, instances[i].phase, instances[i].tier);
+    const PolicyParts parts = PartsOf(&copy, instances[i].phase, instances[i].tier);
     const PolicyParts defaults = PartsOf(&plain, plain_instances[i].phase, plain_instances[i].tier);
     std::string body;
     for (const Parameter& parameter : Parameters()) {
