@@ -67,7 +67,7 @@ class BudgetTest(unittest.TestCase):
         prompt = "sort: 7 3 9 1 = " * 12
         _, _, expected = run_with_stats("-p", prompt, "-n", 8)
         for flags in (["-b", 1], ["-b", 7], ["-b", 64, "-t", 3], ["--trace", "/dev/null"],
-                      ["-b", 16, "--ram-budget", "20MiB"]):
+                      ["-b", 16, "--ram-budget", "24MiB"]):
             _, _, logits = run_with_stats("-p", prompt, "-n", 8, *flags)
             self.assertTrue(logits == expected, f"logits differ with {flags}")
 

@@ -137,7 +137,7 @@ class ErrorTest(unittest.TestCase):
             path = pathlib.Path(folder, "model.gguf")
             path.write_bytes(original)
             process = subprocess.Popen(
-                [PROGRAM, "run", "-m", path, "-p", "a", "--ignore-eos", "--ram-budget", "20MiB",
+                [PROGRAM, "run", "-m", path, "-p", "a", "--ignore-eos", "--ram-budget", "24MiB",
                  "-c", "512", "--device", "reference"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             process.stdout.read(1)
             os.truncate(path, 100000)

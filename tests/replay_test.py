@@ -16,7 +16,7 @@ COUNTS = ["accesses", "hits", "misses", "demand_misses", "insertions", "eviction
           "prefetches", "prefetches_used", "prefetches_wasted", "adapt_firings"]
 # Exit code of a policy whose slots do not fit: a capacity of its own, larger than the budget.
 DOES_NOT_FIT = 3
-BUDGETS = ["22MiB", "26MiB", "64MiB"]
+BUDGETS = ["23MiB", "26MiB", "64MiB"]
 
 
 class ReplayTest(unittest.TestCase):

@@ -146,7 +146,14 @@ void DecisionCore::Impl::Apply(int32_t rule_index, const AdaptAction& action) {
       Log(rule_index, "trigger memory_pressure");
       return;
     case AdaptAction::Kind::kRebalance:
-      if (spec_.per_layer) Rebalance();
+      if (spec_.per_layer) {
+        const auto allocation = static_cast<Allocation>(static_cast<int>(action.number));
+        // By marginal gain only where the policy has counted for it from the start.
+        if (allocation != Allocation::kMarginal || depths_) {
+          spec_.per_layer->allocation = allocation;
+        }
+        Rebalance();
+      }
       Log(rule_index, "rebalance");
       return;
     case AdaptAction::Kind::kResetProfile:

@@ -260,7 +260,7 @@ TEST(Shipped, AllCompileForSmallAndLargeModels) {
     ASSERT_TRUE(canonical.ok());
     EXPECT_EQ(*canonical, shipped.source) << "policies/" << shipped.name << ".moe";
   }
-  EXPECT_EQ(ShippedPolicies().size(), 21U);
+  EXPECT_EQ(ShippedPolicies().size(), 22U);
 }
 
 TEST(Shipped, AllRunInTheDecisionCore) {

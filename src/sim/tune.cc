@@ -52,12 +52,12 @@ std::vector<Question> Questions(const Trace& trace, const LinkModel& link) {
                                    InCache("frequency_decay = 0.97"),
                                    InCache("frequency_decay = 0.99")}});
   Question prefetch{.name = "prefetch", .answers = {{.name = "none", .settings = {}}}};
-  std::vector<std::string> strategies = {"affinity + history", "similar + affinity + history"};
+  std::vector<std::string> strategies = {"affinity + history", "learned + similar"};
   if (!trace.gates.empty()) strategies.insert(strategies.begin(), "gate");
   for (const std::string& strategy : strategies) {
     for (const char* bounds :
-         {"min_confidence = 0.7  budget = 2", "min_confidence = 0.5  budget = 2",
-          "min_confidence = 0.3  budget = 2", "min_confidence = 0.5  budget = 4",
+         {"min_confidence = 0.9  budget = 2", "min_confidence = 0.7  budget = 2",
+          "min_confidence = 0.5  budget = 2", "min_confidence = 0.5  budget = 4",
           "min_confidence = 0.3  budget = 4"}) {
       const std::string text = fmt::format("strategy = {}  {}  insert = staging", strategy, bounds);
       prefetch.answers.push_back(
