@@ -18,8 +18,8 @@ sources() { git ls-files '*.cc' '*.h' '*.inc' '*.inl'; }
 check_format() { sources | grep -v '\.inc$' | xargs clang-format-14 --dry-run -Werror; }
 
 check_lint() {
-  # Not the tests, and not the kernels, whose target regions clang-tidy 14 cannot follow.
-  git ls-files 'src/*.cc' | grep -vE '_(test|fuzz)\.cc$|cpu/avx(2|512)\.cc$' |
+  # Not tests and benchmarks, and not the kernels, whose target regions clang-tidy 14 cannot follow.
+  git ls-files 'src/*.cc' | grep -vE '_(test|fuzz|bench)\.cc$|cpu/avx(2|512)\.cc$' |
     xargs -P 2 -n 2 clang-tidy-14 -p build/release --quiet \
       --extra-arg=-Wno-unknown-warning-option 2>/dev/null
 }

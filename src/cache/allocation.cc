@@ -117,6 +117,7 @@ std::vector<int32_t> DivideSlots(const PerLayerSpec& spec, CacheShape shape, int
     case Allocation::kEntropy: {
       // The layer farthest below its share of the total, which is in proportion to its entropy.
       std::vector<double> entropy;
+      entropy.reserve(slots.size());
       for (int32_t l = 0; l < shape.layers; ++l) entropy.push_back(popularity.Entropy(l));
       const double sum = std::accumulate(entropy.begin(), entropy.end(), 0.0);
       Distribute(left, most, &slots, [&](size_t l, int32_t have) {

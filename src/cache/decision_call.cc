@@ -50,7 +50,8 @@ void DecisionCore::Impl::PrepareCall(const LayerRouting& routing) {
            .first_token = tokens_};
   ++stamp_;
   for (const Demand& demand : demands_) {
-    in_call_[static_cast<size_t>(base_ + demand.expert)] = stamp_;
+    const ExpertKey key = base_ + demand.expert;
+    in_call_[static_cast<size_t>(key)] = stamp_;
   }
   dispatch_.experts.clear();
   dispatch_.prefetches.clear();

@@ -75,19 +75,7 @@ DecisionCore::Impl::Impl(const PolicySpec& spec, const Setup& setup, SlotLayout 
       due_(shape_.size()),
       demand_of_(static_cast<size_t>(shape_.experts), -1) {
   for (auto& by_layer : counts_) by_layer.resize(static_cast<size_t>(shape_.layers));
-  for (const AdaptRule& rule : spec_.adapt) {
-    for (const auto& atoms : rule.when) {
-      for (const ConditionAtom& atom : atoms) {
-        wants_readings_ = wants_readings_ || ReadsClock(atom.metric);
-        wants_entropy_ = wants_entropy_ || atom.metric == Metric::kEntropy;
-        wants_repeats_ = wants_repeats_ || atom.metric == Metric::kReuse;
-      }
-    }
-    for (const Span& span : {rule.hold, rule.cooldown}) {
-      wants_readings_ = wants_readings_ || span.unit == SpanUnit::kMilliseconds ||
-                        span.unit == SpanUnit::kSeconds;
-    }
-  }
+  ReadRules();
   const bool divides = spec_.per_layer.has_value();
   const auto asks_popularity = [](const AdaptRule& rule) {
     return std::ranges::any_of(rule.actions, [](const AdaptAction& action) {
@@ -111,6 +99,23 @@ DecisionCore::Impl::Impl(const PolicySpec& spec, const Setup& setup, SlotLayout 
   }
   never_evicts_ =
       all_fit && spec_.adapt.empty() && spec_.cache.ttl == 0 && spec_.cache.memory_threshold == 0;
+}
+
+// What the rules of `adapt` have to be told.
+void DecisionCore::Impl::ReadRules() {
+  for (const AdaptRule& rule : spec_.adapt) {
+    for (const auto& atoms : rule.when) {
+      for (const ConditionAtom& atom : atoms) {
+        wants_readings_ = wants_readings_ || ReadsClock(atom.metric);
+        wants_entropy_ = wants_entropy_ || atom.metric == Metric::kEntropy;
+        wants_repeats_ = wants_repeats_ || atom.metric == Metric::kReuse;
+      }
+    }
+    for (const Span& span : {rule.hold, rule.cooldown}) {
+      wants_readings_ = wants_readings_ || span.unit == SpanUnit::kMilliseconds ||
+                        span.unit == SpanUnit::kSeconds;
+    }
+  }
 }
 
 Status DecisionCore::Impl::CreateRules(const Future* future) {

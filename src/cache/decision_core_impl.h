@@ -21,6 +21,8 @@
 
 namespace sluice {
 
+// Members are grouped by meaning; there is one core.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 class DecisionCore::Impl {
  public:
   Impl(const PolicySpec& spec, const Setup& setup, SlotLayout layout);
@@ -75,6 +77,7 @@ class DecisionCore::Impl {
     return counts_[static_cast<size_t>(phase_)][static_cast<size_t>(key / shape_.experts)];
   }
 
+  void ReadRules();
   EvictionRule& rule() { return *rules_[active_rule_].rule; }
   size_t FindRule(const Eviction& eviction) const;
   void MarkPins();

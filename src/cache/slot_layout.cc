@@ -1,6 +1,7 @@
 #include "cache/slot_layout.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cache/prefetch_planner.h"
 
@@ -39,6 +40,7 @@ int32_t StagingNeed(const PolicySpec& spec, CacheShape shape, int32_t top_k) {
 // Divides `slots` evenly, the first domains getting what is left over.
 std::vector<int32_t> Evenly(int64_t slots, int32_t domains, int32_t most) {
   std::vector<int32_t> capacities;
+  capacities.reserve(static_cast<size_t>(domains));
   for (int32_t d = 0; d < domains; ++d) {
     capacities.push_back(static_cast<int32_t>(
         std::min<int64_t>(most, slots / domains + (d < slots % domains ? 1 : 0))));
@@ -80,7 +82,7 @@ SlotLayout LayOutSlots(const PolicySpec& spec, CacheShape shape, int32_t top_k,
       wanted = static_cast<int64_t>(capacity.amount) * domains;
       break;
     case Capacity::Kind::kShare:
-      wanted = static_cast<int64_t>(capacity.amount * static_cast<double>(all) + 0.5);
+      wanted = std::llround(capacity.amount * static_cast<double>(all));
       break;
     case Capacity::Kind::kBytes:
       wanted = static_cast<int64_t>(capacity.amount / static_cast<double>(expert_bytes));

@@ -26,7 +26,8 @@ class Score final : public EvictionRule {
     const int32_t ranks = cache_->score_top == 0 ? call.top_k : cache_->score_top;
     const auto add = [&](int32_t expert, int32_t rank, int32_t row) {
       if (rank >= ranks) return;
-      const auto at = static_cast<size_t>(row * call.top_k + rank);
+      const size_t at =
+          static_cast<size_t>(row) * static_cast<size_t>(call.top_k) + static_cast<size_t>(rank);
       const double weight = call.weights.empty() ? 1.0 : static_cast<double>(call.weights[at]);
       scores_.Add(first + expert, alpha * weight);
     };

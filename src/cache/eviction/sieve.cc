@@ -22,7 +22,10 @@ class Sieve final : public EvictionRule {
 
   void Observe(const LayerCall& call) override {
     const ExpertKey first = FirstKey(shape_, call.layer);
-    for (const int32_t expert : call.experts) used_[static_cast<size_t>(first + expert)] = 1;
+    for (const int32_t expert : call.experts) {
+      const ExpertKey key = first + expert;
+      used_[static_cast<size_t>(key)] = 1;
+    }
   }
   void OnInsert(ExpertKey key, Insertion /*how*/) override {
     queues_.MoveToFront(domains_.Of(key), key);

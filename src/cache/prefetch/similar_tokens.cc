@@ -138,7 +138,8 @@ void SimilarTokens::Remember(const LayerCall& call) {
   const auto layer = static_cast<size_t>(call.layer);
   const size_t bytes = padded_ / 8;
   // Of a call longer than the memory only its end fits.
-  const int32_t first = std::max<int64_t>(0, call.tokens - static_cast<int64_t>(places_));
+  const auto first =
+      static_cast<int32_t>(std::max<int64_t>(0, call.tokens - static_cast<int64_t>(places_)));
   tokens_[layer] += static_cast<uint64_t>(first);
   for (int32_t t = first; t < call.tokens; ++t) {
     const size_t place = tokens_[layer] % places_;
