@@ -326,22 +326,27 @@ class ReplayCommand final : public Command {
     return row;
   }
 
+  // What each layer did in each phase, where it was called at all.
+  static std::vector<Json> LayerRows(const Cell& run) {
+    std::vector<Json> rows;
+    for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
+      const auto& layers = run.result->rows[static_cast<size_t>(phase)];
+      for (size_t l = 0; l < layers.size(); ++l) {
+        if (layers[l].counts.calls == 0) continue;
+        Json row = {{"layer", l}, {"phase", phase == Phase::kDecode ? "decode" : "prefill"}};
+        row.update(CountsJson(layers[l].counts));
+        row["stall_s"] = layers[l].stall_seconds;
+        rows.push_back(std::move(row));
+      }
+    }
+    return rows;
+  }
+
   void PrintJson() const {
     Json rows = Json::array();
     for (const Cell& run : runs_) {
       Json row = RowJson(run);
-      if (per_layer_) {
-        for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
-          const auto& layers = run.result->rows[static_cast<size_t>(phase)];
-          for (size_t l = 0; l < layers.size(); ++l) {
-            if (layers[l].counts.calls == 0) continue;
-            Json layer = {{"layer", l}, {"phase", phase == Phase::kDecode ? "decode" : "prefill"}};
-            layer.update(CountsJson(layers[l].counts));
-            layer["stall_s"] = layers[l].stall_seconds;
-            row["layers"].push_back(std::move(layer));
-          }
-        }
-      }
+      if (per_layer_) row["layers"] = LayerRows(run);
       for (const AdaptEvent& event : run.result->events) {
         row["events"].push_back({{"step", event.step}, {"rule", event.rule}, {"what", event.what}});
       }
@@ -359,41 +364,36 @@ class ReplayCommand final : public Command {
     return quoted + "\"";
   }
 
-  void PrintCsv() const {
-    bool first = true;
-    const auto print = [&](const Json& row) {
-      if (std::exchange(first, false)) {
-        std::string header;
-        for (const auto& [key, value] : row.items()) header += (header.empty() ? "" : ",") + key;
-        fmt::print("{}\n", header);
-      }
+  // One line per row, after a header.
+  static void PrintCsvRows(const std::vector<Json>& rows) {
+    if (rows.empty()) return;
+    std::string header;
+    for (const auto& [key, value] : rows[0].items()) header += (header.empty() ? "" : ",") + key;
+    fmt::print("{}\n", header);
+    for (const Json& row : rows) {
       std::string line;
       for (const auto& [key, value] : row.items()) {
         line += (line.empty() ? "" : ",") + CsvField(value);
       }
       fmt::print("{}\n", line);
-    };
+    }
+  }
+
+  void PrintCsv() const {
+    std::vector<Json> rows;
     for (const Cell& run : runs_) {
-      Json row = RowJson(run);
       if (!per_layer_) {
-        print(row);
+        rows.push_back(RowJson(run));
         continue;
       }
-      for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
-        const auto& layers = run.result->rows[static_cast<size_t>(phase)];
-        for (size_t l = 0; l < layers.size(); ++l) {
-          if (layers[l].counts.calls == 0) continue;
-          Json layer = {{"trace", paths_[run.trace]},
-                        {"policy", run.policy},
-                        {"capacity", run.capacity},
-                        {"layer", l},
-                        {"phase", phase == Phase::kDecode ? "decode" : "prefill"}};
-          layer.update(CountsJson(layers[l].counts));
-          layer["stall_s"] = layers[l].stall_seconds;
-          print(layer);
-        }
+      for (Json& layer : LayerRows(run)) {
+        Json row = {
+            {"trace", paths_[run.trace]}, {"policy", run.policy}, {"capacity", run.capacity}};
+        row.update(layer);
+        rows.push_back(std::move(row));
       }
     }
+    PrintCsvRows(rows);
   }
 
   std::vector<std::string> paths_;
