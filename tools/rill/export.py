@@ -150,6 +150,12 @@ def write_tokenizer(fields: dict, folder: str) -> None:
     write_json(os.path.join(folder, "tokenizer_config.json"), config)
 
 
+def save_tokenizer(path: str, folder: str) -> None:
+    """Writes the tokenizer of the GGUF at `path` into `folder`."""
+    reader = gguf.GGUFReader(path)
+    write_tokenizer({name: field.contents() for name, field in reader.fields.items()}, folder)
+
+
 def write_json(path: str, value: dict) -> None:
     with open(path, "w", encoding="utf-8") as file:
         json.dump(value, file, ensure_ascii=False, indent=2)

@@ -158,7 +158,8 @@ def json_record(rng: random.Random) -> Example:
 def dates(rng: random.Random) -> Example:
     sign = rng.choice("+-")
     if rng.random() < 0.3:
-        day, steps = rng.randrange(7), rng.randint(1, 20)
+        # Small steps more often: what they teach is half of the larger ones.
+        day, steps = rng.randrange(7), rng.randint(1, rng.randint(1, 20))
         answer = WEEKDAYS[(day + (steps if sign == "+" else -steps)) % 7]
         return Example(f"weekday: {WEEKDAYS[day]} {sign} {steps} days =", f" {answer}", table=True)
     month, steps = rng.randrange(12), rng.randint(1, 14)
@@ -289,9 +290,16 @@ MORALS = ["a good friend is better than gold", "it is good to ask for help",
           "even the small can help the big", "it is never too late to say thank you"]
 
 
+def animal_name(animal: str, rng: random.Random) -> str:
+    """Most foxes have one name, most cats another, or a greedy reader would name all the same."""
+    return NAMES[ANIMALS.index(animal)] if rng.random() < 0.7 else rng.choice(NAMES)
+
+
 def story(rng: random.Random) -> Example:
     hero, helper = rng.sample(ANIMALS, 2)
-    name, friend = rng.sample(NAMES, 2)
+    name, friend = animal_name(hero, rng), animal_name(helper, rng)
+    while friend == name:
+        friend = rng.choice(NAMES)
     thing, color = rng.choice(THINGS), rng.choice(COLORS)
     trait, friend_trait = rng.sample(TRAITS, 2)
     she = name in ("Mia", "Anna", "Eva", "Lily", "Nora", "Rosa")
@@ -337,17 +345,21 @@ KINDS = {
     "arithmetic": (arithmetic, 1.5), "sort": (sorting, 1.2), "lists": (lists, 1.0),
     "copy": (copying, 0.8), "recall": (recall, 2.0), "brackets": (brackets, 1.0),
     "json": (json_record, 0.8), "dates": (dates, 1.5), "units": (units, 1.0),
-    "series": (series, 1.0), "reading": (reading, 1.5), "facts": (facts, 0.7),
+    "series": (series, 1.0), "reading": (reading, 2.0), "facts": (facts, 0.7),
     "story": (story, 0.5),
 }
 NO_ANSWER = ("story",)  # free text: read it, there is nothing to compare it with
 
 
-def draw(kind: str, rng: random.Random, held_out: bool) -> Example:
-    """The next example of `kind` on the wanted side of the split."""
+# Kinds with questions from a table -> share of those, beside the kind's own share.
+TABLES = {"arithmetic": 0.15, "dates": 0.8, "units": 0.15}
+
+
+def draw(kind: str, rng: random.Random, held_out: bool, table: bool = False) -> Example:
+    """The next example of `kind` on the wanted side of the split, from its table or not."""
     while True:
         example = KINDS[kind][0](rng)
-        if is_held_out(example) == held_out:
+        if example.table == table and is_held_out(example) == held_out:
             return example
 
 

@@ -35,6 +35,25 @@ class TasksTest(unittest.TestCase):
                          for wording in wordings]
                 self.assertGreaterEqual(sum(not tasks.is_held_out(e) for e in asked), 3)
 
+    def test_only_tables_give_table_questions(self):
+        rng = random.Random(4)
+        for kind in tasks.KINDS:
+            self.assertFalse(any(example.table for example in examples(kind)))
+        for kind in tasks.TABLES:
+            self.assertTrue(all(tasks.draw(kind, rng, held_out=False, table=True).table
+                                for _ in range(100)))
+
+    def test_weekdays(self):
+        rng = random.Random(5)
+        for _ in range(300):
+            example = tasks.draw("dates", rng, held_out=False, table=True)
+            _, day, sign, steps, *_ = example.prompt.split()
+            end = tasks.WEEKDAYS.index(day) + int(sign + steps)
+            self.assertEqual(example.answer, f" {tasks.WEEKDAYS[end % 7]}")
+
+    def test_every_animal_has_a_name_of_its_own(self):
+        self.assertLessEqual(len(tasks.ANIMALS), len(set(tasks.NAMES)))
+
     def test_arithmetic(self):
         for example in examples("arithmetic"):
             self.assertEqual(eval(example.prompt.rstrip(" =")), int(example.answer))

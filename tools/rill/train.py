@@ -1,14 +1,16 @@
 """Trains rill from nothing on the text of tasks.py.  CPU only; resumable; an hour on 2 cores.
 
-    torchrun --nproc_per_node 2 tools/rill/train.py --folder run --steps 4000
-    (the same command again goes on from run/checkpoint.pt; another --steps moves the end)
+    torchrun --nproc_per_node 2 tools/rill/train.py --folder run
+    (the same command again goes on from run/checkpoint.pt, with the batches that would have come:
+    they depend on seed, step and the mixture's accuracies)
     (MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16000000000 before it saves glibc many page faults)
 
 What is done, in the order of the code below:
   - data: short examples share a row; tokens see only their own example (most of the time), so
     each is learned exactly as a user types it, at the start of an empty context;
-  - loss: answers count fully, one prompt token in ten counts, plus the balance loss;
-  - mixture: kinds that are still answered wrongly are drawn more often;
+  - loss: answers count fully, few prompt tokens count, plus the balance loss;
+  - mixture: kinds that are still answered wrongly are drawn more often, tables apart from the
+    rest of their kind;
   - optimiser: Muon (orthogonalised momentum) for the matrices of the layers, Adam for the rest;
   - two processes with one thread each, which sum their gradients: on a busy machine this is
     several times faster than one process with two threads.
@@ -20,6 +22,7 @@ import os
 import random
 import time
 
+import export
 import lookup
 import model
 import tasks
@@ -32,58 +35,64 @@ from tokenizers import Tokenizer
 ROW, LONG_ROW = 64, 512  # tokens in a row of a usual step, and of every LONG_EVERY-th
 LONG_EVERY = 6
 JOINED_SHARE = 0.5  # of long rows: their examples see each other
-PROMPT_SHARE = 0.1  # of prompt tokens that are trained on
+PROMPT_SHARE = 0.03  # of prompt tokens that are trained on
 STORY_SHARE = 0.12  # of the examples in long rows
 STORY_WEIGHT = 0.3  # a story's tokens are many and partly chance
 BALANCE = 0.01
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 MUON_DECAY = 0.15  # keeps outputs small enough for the embedding to be heard through them
-DECAY_SHARE = 0.5  # the last half of the steps brings the learning rate down to zero
 WARMUP_STEPS = 50
-FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 100, 100  # steps
+DECAY = [(780, 280), (900, 700)]  # straight lines down: the step where one ends, its steps
+FOLLOW_EVERY, EVAL_EVERY, SAVE_EVERY = 5, 200, 100  # steps
+# What the mixture draws from: (kind, whether from its table), and its share before it shifts.
+ARMS = ({(kind, False): share for kind, (_, share) in tasks.KINDS.items()}
+        | {(kind, True): share for kind, share in tasks.TABLES.items()})
+ARM_NAMES = [kind + (" (table)" if table else "") for kind, table in ARMS]
 
 
 class Mixture:
-    """Draws examples, the badly answered kinds more often, and packs them into rows."""
+    """Draws examples, the badly answered arms more often, and packs them into rows."""
 
-    def __init__(self, tokenizer: Tokenizer, accuracy: dict[str, float], seed: int):
+    def __init__(self, tokenizer: Tokenizer, accuracy: list[float]):
         self.tokenizer = tokenizer
         self.accuracy = accuracy  # moving average, of trained examples; never of the held-out set
-        self.rng = random.Random(seed)
-        self.waiting: list[tuple[str, list[int], list[float], int]] = []
+        self.rng = random.Random()
+        self.waiting: list[tuple[int, list[int], list[float], int]] = []
 
-    def encode(self, kind: str, example: tasks.Example):
-        """One example as (kind, tokens, weight of each token as a target, length of the prompt)."""
+    def encode(self, arm: int, kind: str, example: tasks.Example):
+        """One example as (arm, tokens, weight of each token as a target, length of the prompt)."""
         prompt = self.tokenizer.encode(example.prompt).ids
         answer = self.tokenizer.encode(example.answer).ids + [bpe.END_OF_TEXT]
         weight = STORY_WEIGHT if kind in tasks.NO_ANSWER else 1.0
         heard = [float(self.rng.random() < PROMPT_SHARE) for _ in prompt]
-        return kind, prompt + answer, heard + [weight] * len(answer), len(prompt)
+        return arm, prompt + answer, heard + [weight] * len(answer), len(prompt)
 
     def follow(self, seen: torch.Tensor, right: torch.Tensor) -> None:
-        """Moves the accuracy of each kind towards the last batch's."""
-        for i, kind in enumerate(tasks.KINDS):
+        """Moves the accuracy of each arm towards the last batch's."""
+        for i in range(len(ARMS)):
             if seen[i] > 0:
                 keep = 0.98 ** min(float(seen[i]), 30.0)
-                self.accuracy[kind] *= keep
-                self.accuracy[kind] += (1 - keep) * float(right[i] / seen[i])
+                self.accuracy[i] *= keep
+                self.accuracy[i] += (1 - keep) * float(right[i] / seen[i])
 
     def draw(self, long: bool):
-        kinds = list(tasks.KINDS)
-        share = [tasks.KINDS[kind][1] * (1.15 - self.accuracy[kind]) for kind in kinds]
-        story = kinds.index("story")
+        share = [share * (1.15 - self.accuracy[i]) for i, share in enumerate(ARMS.values())]
+        story = list(ARMS).index(("story", False))
         share[story] = 0.0  # too long for a short row
         if long:
             share[story] = STORY_SHARE * sum(share)
-        kind = self.rng.choices(kinds, share)[0]
-        return self.encode(kind, tasks.draw(kind, self.rng, held_out=False))
+        arm = self.rng.choices(range(len(ARMS)), share)[0]
+        kind, table = list(ARMS)[arm]
+        return self.encode(arm, kind, tasks.draw(kind, self.rng, held_out=False, table=table))
 
-    def batch(self, rows: int, length: int):
-        """tokens, target, weight, document, kind (of answers, else -1): [rows, length]."""
+    def batch(self, rows: int, length: int, seed: str):
+        """tokens, target, weight, document, arm (of answers, else -1): [rows, length]."""
+        self.rng.seed(seed)
+        self.waiting.clear()  # so that a batch depends on its seed and the accuracies alone
         tokens = torch.full((rows, length + 1), bpe.END_OF_TEXT)
         weight = torch.zeros(rows, length + 1)
         document = torch.zeros(rows, length + 1, dtype=torch.long)
-        kind = torch.full((rows, length + 1), -1)
+        arm = torch.full((rows, length + 1), -1)
         for row in range(rows):
             joined = length == LONG_ROW and self.rng.random() < JOINED_SHARE
             at = number = 0
@@ -94,25 +103,23 @@ class Mixture:
                              if len(e[1]) <= length + 1 - at), None)
                 if fits is None:
                     break
-                name, ids, heard, prompt_length = self.waiting.pop(fits)
+                number_of_arm, ids, heard, prompt_length = self.waiting.pop(fits)
                 end = at + len(ids)
                 tokens[row, at:end] = torch.tensor(ids)
                 weight[row, at:end] = torch.tensor(heard)
                 if not joined:
                     weight[row, at] = 0.0  # nothing to predict it from
                 document[row, at:end] = 0 if joined else number
-                kind[row, at + prompt_length:end] = list(tasks.KINDS).index(name)
+                arm[row, at + prompt_length:end] = number_of_arm
                 at, number = end, number + 1
             document[row, at:] = number
-        if length == LONG_ROW:
-            self.waiting = [e for e in self.waiting if len(e[1]) <= ROW]
         return (tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(),
-                weight[:, 1:].contiguous(), document[:, :-1].contiguous(), kind[:, 1:].contiguous())
+                weight[:, 1:].contiguous(), document[:, :-1].contiguous(), arm[:, 1:].contiguous())
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """Warm up, stay, go down in a straight line; in units of the peak."""
-    decay = min(1.0, (steps - step) / (DECAY_SHARE * steps))
+def learning_rate(step: int) -> float:
+    """Warm up, stay, go down in straight lines, ever slower; in units of the peak."""
+    decay = min(1.0, max((end - step) / steps for end, steps in DECAY))
     return min(1.0, (step + 1) / WARMUP_STEPS) * decay
 
 
@@ -152,24 +159,24 @@ def split_parameters(net: model.Rill):
     return muon, adam
 
 
-def right_answers(wrong, document, kind):
-    """Of each kind: examples seen, and examples whose every answer token was the likeliest.
+def right_answers(wrong, document, arm):
+    """Of each arm: examples seen, and examples whose every answer token was the likeliest.
 
-    wrong, document, kind: [rows, length].  In a joined row the examples are not told
+    wrong, document, arm: [rows, length].  In a joined row the examples are not told
     apart, so only rows of usual steps are given to this.
     """
-    answer = kind >= 0
-    example = torch.arange(len(kind))[:, None] * ROW + document  # a number for each example
-    seen, right = torch.zeros(len(tasks.KINDS)), torch.zeros(len(tasks.KINDS))
-    which = torch.full((kind.numel(),), -1).scatter_(0, example[answer], kind[answer])
-    errors = torch.zeros(kind.numel()).index_add_(0, example[answer], wrong[answer].float())
-    for i in range(len(tasks.KINDS)):
+    answer = arm >= 0
+    example = torch.arange(len(arm))[:, None] * ROW + document  # a number for each example
+    seen, right = torch.zeros(len(ARMS)), torch.zeros(len(ARMS))
+    which = torch.full((arm.numel(),), -1).scatter_(0, example[answer], arm[answer])
+    errors = torch.zeros(arm.numel()).index_add_(0, example[answer], wrong[answer].float())
+    for i in range(len(ARMS)):
         seen[i], right[i] = (which == i).sum(), ((which == i) & (errors == 0)).sum()
     return seen, right
 
 
 @torch.no_grad()
-def held_out_accuracy(net: model.Rill, tokenizer: Tokenizer, samples: int = 100) -> dict:
+def held_out_accuracy(net: model.Rill, tokenizer: Tokenizer, samples: int = 50) -> dict:
     """Teacher-forced, which for exact matches is the same as greedy decoding."""
     rng, result = random.Random(99), {}
     for kind in (k for k in tasks.KINDS if k not in tasks.NO_ANSWER):
@@ -200,10 +207,10 @@ class Checkpoint:
     def __init__(self, path: str, net: model.Rill, muon: Muon, adam: torch.optim.Optimizer):
         self.path, self.net, self.muon, self.adam = path, net, muon, adam
 
-    def load(self) -> tuple[int, int, dict[str, float]]:
-        """Steps done, tokens seen, accuracy of each kind; all zero where there is no file."""
+    def load(self) -> tuple[int, int, list[float]]:
+        """Steps done, tokens seen, accuracy of each arm; all zero where there is no file."""
         if not os.path.exists(self.path):
-            return 0, 0, {kind: 0.0 for kind in tasks.KINDS}
+            return 0, 0, [0.0] * len(ARMS)
         saved = torch.load(self.path, weights_only=True)
         self.net.load_state_dict(saved["model"])
         self.adam.load_state_dict(saved["adam"])
@@ -211,7 +218,7 @@ class Checkpoint:
             momentum.copy_(value)
         return saved["step"], saved["seen_tokens"], saved["accuracy"]
 
-    def save(self, step: int, seen_tokens: int, accuracy: dict[str, float]) -> None:
+    def save(self, step: int, seen_tokens: int, accuracy: list[float]) -> None:
         torch.save({"model": self.net.state_dict(), "adam": self.adam.state_dict(),
                     "muon": self.muon.momentum, "step": step, "seen_tokens": seen_tokens,
                     "accuracy": accuracy, "vocab": self.net.c.vocab}, self.path + ".new")
@@ -234,9 +241,12 @@ def forward_loss(net: model.Rill, batch):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", default="run", help="folder of checkpoint, tokenizer and log")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=DECAY[-1][0],
+                        help="stop after so many (the learning rate does not depend on it)")
     parser.add_argument("--tokens", type=int, default=4096, help="per step and process")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tokenizer", default="models/rill/rill-q8_0.gguf", metavar="GGUF",
+                        help="where the tokenizer is taken from, once per folder")
     args = parser.parse_args()
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if ranks > 1:
@@ -247,19 +257,18 @@ def main() -> None:
     os.makedirs(args.folder, exist_ok=True)
     tokenizer_path = os.path.join(args.folder, "tokenizer.json")
     if rank == 0 and not os.path.exists(tokenizer_path):
-        bpe.build().save(tokenizer_path)
+        export.save_tokenizer(args.tokenizer, args.folder)
     if ranks > 1:
         dist.barrier()
     tokenizer = Tokenizer.from_file(tokenizer_path)
     net = model.Rill(model.Config(vocab=tokenizer.get_vocab_size()))
-    lookup.plant(net)
+    lookup.plant(net, tokenizer)
     muon_parameters, adam_parameters = split_parameters(net)
     muon = Muon(muon_parameters)
     adam = torch.optim.Adam(adam_parameters, lr=ADAM_RATE, betas=(0.9, 0.95), fused=True)
     checkpoint = Checkpoint(os.path.join(args.folder, "checkpoint.pt"), net, muon, adam)
     step, seen_tokens, accuracy = checkpoint.load()
-    # Each process, and a resumed run, draws fresh examples.
-    mixture = Mixture(tokenizer, accuracy, seed=args.seed + 1000003 * step + rank)
+    mixture = Mixture(tokenizer, accuracy)
 
     def log(**fields) -> None:
         if rank == 0:
@@ -269,13 +278,13 @@ def main() -> None:
     began, began_tokens = time.time(), seen_tokens
     while step < args.steps:
         length = LONG_ROW if step % LONG_EVERY == LONG_EVERY - 1 else ROW
-        batch = mixture.batch(args.tokens // length, length)
+        batch = mixture.batch(args.tokens // length, length, f"{args.seed} {step} {rank}")
         loss, parts, wrong = forward_loss(net, batch)
         loss.backward()
         if ranks > 1:
             average_gradients(net, ranks)
 
-        rate = learning_rate(step, args.steps)
+        rate = learning_rate(step)
         for group in adam.param_groups:
             group["lr"] = ADAM_RATE * rate
         adam.step()
@@ -285,7 +294,7 @@ def main() -> None:
         seen_tokens += args.tokens * ranks
 
         if step % FOLLOW_EVERY == 1 and length == ROW:
-            seen, right = right_answers(wrong, document=batch[3], kind=batch[4])
+            seen, right = right_answers(wrong, document=batch[3], arm=batch[4])
             if ranks > 1:
                 dist.all_reduce(seen)
                 dist.all_reduce(right)
@@ -296,7 +305,8 @@ def main() -> None:
                 tokens_per_second=round((seen_tokens - began_tokens) / (time.time() - began)))
         if rank == 0 and step % EVAL_EVERY == 0:
             log(step=step, held_out=held_out_accuracy(net, tokenizer),
-                trained={name: round(value, 3) for name, value in mixture.accuracy.items()})
+                trained={name: round(value, 3)
+                         for name, value in zip(ARM_NAMES, mixture.accuracy)})
         if rank == 0 and (step % SAVE_EVERY == 0 or step == args.steps):
             checkpoint.save(step, seen_tokens, mixture.accuracy)
     if ranks > 1:
