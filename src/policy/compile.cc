@@ -22,8 +22,6 @@ namespace {
 constexpr size_t kMostPolicies = 1000;
 constexpr size_t kDeepestExtends = 16;
 
-constexpr std::array<std::string_view, 3> kTierNames = {"vram", "ram", "disk"};
-
 // Rules about one value, which hold whatever else could not be read.
 constexpr std::array<std::string_view, 6> kAlone = {"E301", "E303", "E314", "E315", "E316", "E406"};
 
@@ -129,10 +127,10 @@ class PolicyCompiler {
   }
 
   TierSpec* FindTier(const BlockNode& block) {
-    if (std::ranges::find(kTierNames, block.label.text) == kTierNames.end()) {
+    if (std::ranges::find(TierNames(), block.label.text) == TierNames().end()) {
       diagnostics_->Add("E207", block.label.place,
                         fmt::format("unknown tier '{}'", block.label.text),
-                        SuggestName(block.label.text, kTierNames));
+                        SuggestName(block.label.text, TierNames()));
       return nullptr;
     }
     for (TierSpec& tier : policy_.spec.tiers) {
@@ -226,7 +224,7 @@ class PolicyCompiler {
   void TierOrder() {
     for (size_t i = 1; i < policy_.spec.tiers.size(); ++i) {
       const auto rank = [&](size_t tier) {
-        return std::ranges::find(kTierNames, policy_.spec.tiers[tier].name) - kTierNames.begin();
+        return std::ranges::find(TierNames(), policy_.spec.tiers[tier].name) - TierNames().begin();
       };
       if (rank(i) > rank(i - 1)) continue;
       diagnostics_->Add("E606", tier_places_[i],

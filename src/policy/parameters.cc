@@ -194,6 +194,11 @@ std::vector<std::string_view> MetricNames() {
   return names;
 }
 
+std::span<const std::string_view> TierNames() {
+  static constexpr std::array<std::string_view, 3> kNames = {"vram", "ram", "disk"};
+  return kNames;
+}
+
 namespace {
 std::vector<std::string_view> WithNone(std::vector<std::string_view> names) {
   names.emplace_back("none");

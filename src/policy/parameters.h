@@ -103,6 +103,9 @@ std::span<const MetricName> Metrics();
 const MetricName& NameOf(Metric metric);
 std::vector<std::string_view> MetricNames();
 
+// The memories that a policy may name, from fast to slow.
+std::span<const std::string_view> TierNames();
+
 // The names of eviction rules and prefetch strategies, `none` included.
 std::vector<std::string_view> EvictionNames();
 std::vector<std::string_view> StrategyNames();

@@ -540,6 +540,7 @@ class Parser {
 
 }  // namespace
 
+std::span<const std::string_view> UnitNames() { return kUnits; }
 bool IsUnit(std::string_view word) { return Contains(kUnits, word); }
 
 FileNode ParsePolicyFile(std::string_view source, Diagnostics* diagnostics) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,7 +125,8 @@ struct FileNode {
   std::vector<Comment> comments;
 };
 
-// Of the units that may follow a number.
+// The units that may follow a number, besides %.
+std::span<const std::string_view> UnitNames();
 bool IsUnit(std::string_view word);
 
 }  // namespace sluice
