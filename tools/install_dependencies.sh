@@ -35,7 +35,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 
 [[ -x .venv/bin/python ]] || python3 -m venv .venv
-.venv/bin/python -m pip install -q --disable-pip-version-check -r tests/golden/requirements.txt
+.venv/bin/python -m pip install -q --disable-pip-version-check -r tests/golden/requirements.txt -r tests/requirements.txt
 if [[ " $* " == *" torch "* ]]; then
   .venv/bin/python -m pip install -q --disable-pip-version-check -r tests/golden/requirements-torch.txt
 fi
