@@ -180,7 +180,7 @@ class OtherCommandsTest(unittest.TestCase):
     def test_help_and_version(self):
         self.assertIn(b"Exit codes", sluice("--help").stdout)
         self.assertIn(b"sluice", sluice("--version").stdout)
-        for command in ("run", "chat", "inspect", "bench", "tokenize", "detokenize"):
+        for command in ("run", "chat", "inspect", "bench", "tokenize", "detokenize", "lsp"):
             self.assertIn(b"Example", sluice(command, "--help").stdout)
 
 

@@ -6,6 +6,7 @@ from the protocol's own description.
 import asyncio
 import json
 import pathlib
+import re
 import subprocess
 import unittest
 
@@ -220,6 +221,34 @@ def converse(*parts):
 
 def codes(messages):
     return [m["error"]["code"] for m in messages if "error" in m]
+
+
+class ColoursTest(unittest.TestCase):
+    """The rules of the TextMate grammar as TextMate applies them: the first match, of several the first rule."""
+
+    def test_every_word_of_good_files_has_a_scope(self):
+        grammar = json.loads(pathlib.Path("editors/moe.tmLanguage.json").read_text())
+        rules = [re.compile(rule["match"] if "match" in rule else r'"(?:\\["\\]|[^"\\])*"')
+                 for rule in grammar["patterns"]]
+        files = [*pathlib.Path("policies").glob("*.moe"), pathlib.Path("tests/policies/everything_new.moe")]
+        self.assertGreater(len(files), 5)
+        for path in files:
+            for line in path.read_text().splitlines():
+                plain, at = "", 0
+                while found := [m for rule in rules if (m := rule.search(line, at))]:
+                    first = min(found, key=lambda m: m.start())
+                    plain, at = plain + line[at:first.start()], first.end()
+                self.assertRegex(plain + line[at:], r"^[\s{}()\[\],.]*$", f"{path}: {line}")
+
+    def test_the_extension_is_whole(self):
+        folder = pathlib.Path("editors/vscode")
+        package = json.loads((folder / "package.json").read_text())
+        language, = package["contributes"]["languages"]
+        grammar, = package["contributes"]["grammars"]
+        self.assertTrue((folder / language["configuration"]).is_file())
+        self.assertTrue((folder / package["main"]).is_file())
+        self.assertTrue((folder.parent / grammar["path"]).is_file())  # postinstall copies it
+        json.loads((folder / language["configuration"]).read_text())
 
 
 class BytesTest(unittest.TestCase):
