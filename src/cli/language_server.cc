@@ -140,10 +140,10 @@ void LanguageServer::Handle(const std::string& body) {
   if (found_id != nullptr && !good_id) {
     return SendError(id, kInvalidRequest, "an id has to be a number or a string");
   }
-  static const Json kNone = Json::object();
+  static const Json none = Json::object();
   const Json* const params = Find(message, {"params"});
-  if (found_id == nullptr) return Notify(*method, params == nullptr ? kNone : *params);
-  Request(id, *method, params == nullptr ? kNone : *params);
+  if (found_id == nullptr) return Notify(*method, params == nullptr ? none : *params);
+  Request(id, *method, params == nullptr ? none : *params);
 }
 
 void LanguageServer::Request(const Json& id, const std::string& method, const Json& params) {

@@ -20,7 +20,7 @@ class LspCommand final : public Command {
     CLI::App* app = program->add_subcommand("lsp", "language server for .moe files, for editors");
     app->add_flag("--replay", replay_, "the policies are for replays: they may use belady");
     app->add_flag("--stdio", stdio_, "accepted because editors say so: there is nothing else");
-    app->footer("Speaks the Language Server Protocol on stdin and stdout.");
+    app->footer("Example: sluice lsp      speaks the Language Server Protocol on stdin and stdout");
   }
 
   int Run() override {
