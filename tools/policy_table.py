@@ -19,8 +19,12 @@ TRACES = [("qwen3-30b-a3b-code.npz", "2.65MB", "qwen3 code"),
           ("gpt-oss-20b-decode.npz", "13.2MB", "gpt-oss")]
 
 
+def run(*arguments):
+    return subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
+
+
 def call(*arguments):
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
+    done = run(*arguments)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr}")
     return done.stdout
@@ -36,8 +40,12 @@ def rows_of(sluice, trace, expert_bytes, steps, folder):
     rows = []
     for name in policies:
         print(f"{trace.name}: {name}", file=sys.stderr)
-        rows += json.loads(call(sluice, "replay", trace, "--policy", name, "--expert-bytes",
-                                expert_bytes, "--steps", steps, *known, "--json"))
+        done = run(sluice, "replay", trace, "--policy", name, "--expert-bytes", expert_bytes,
+                   "--steps", steps, *known, "--json")
+        if done.returncode == 0:
+            rows += json.loads(done.stdout)
+        else:  # pins more than the slots there are
+            print(done.stderr, file=sys.stderr)
     return policies, rows
 
 
@@ -52,7 +60,10 @@ def table(title, policies, rows):
     for name in [*policies, "belady"]:
         cells = []
         for capacity in capacities:
-            row = of[name, capacity]
+            row = of.get((name, capacity))
+            if row is None:
+                cells.append("- | - | -")
+                continue
             gap = "-" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %"
             cells.append(f"{100 * row['hit_rate']:.2f} | {gap} | "
                          f"{1e3 * row['stall_s'] / row['tokens']:.1f}")
@@ -79,6 +90,7 @@ the policy avoids; prefetching policies can pass 100 %, since Belady only evicts
 time per token in which computing waits, on a link of 1.2 GB/s with 1 ms of computing per layer;
 2.65 MB per expert for Qwen3-30B-A3B, 13.2 MB for gpt-oss-20b. Policies that compute misses in place
 are charged for reading them all the same: slow memory is a disk here.
+A dash: the policy pins more experts than there are slots.
 """]
     with tempfile.TemporaryDirectory() as folder:
         for name, size, title in TRACES:

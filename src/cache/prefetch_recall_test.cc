@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 #include <numeric>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,10 @@ struct Reference {
   const char* file;
   uint64_t tokens;
   Recall window, ema, previous, klotski;
+
+  friend std::ostream& operator<<(std::ostream& out, const Reference& reference) {
+    return out << reference.file << ", " << reference.tokens << " tokens";
+  }
 };
 constexpr Reference kReferences[] = {
     {"qwen3-30b-a3b-code.npz", 400, {42.09, 58.95}, {45.48, 62.47}, {46.52, 50.11}, {53.88, 74.09}},

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <ostream>
 
 #include "routing/trace_reader.h"
 
@@ -24,6 +25,10 @@ struct Reference {
   const char* trace;
   int32_t slots;
   double lru, lfu, belady;
+
+  friend std::ostream& operator<<(std::ostream& out, const Reference& reference) {
+    return out << reference.trace << ", " << reference.slots << " slots";
+  }
 };
 
 class ReferenceTest : public ::testing::TestWithParam<Reference> {};

@@ -170,6 +170,23 @@ void ExpertStore::Speculate() {
   }
 }
 
+void ExpertStore::OnCompletion(const ReadCompletion& completion) {
+  const auto index = static_cast<int32_t>(completion.tag);
+  Slot& slot = slots_[static_cast<size_t>(index)];
+  --slot.reads_left;
+  if (slot.stale) {
+    slot.stale = slot.reads_left > 0;
+    if (slot.stale || slot.content != Content::kFilling) return;
+    if (slot.speculative) --speculating_;  // StartReads counts it again
+    StartReads(index);
+    return;
+  }
+  if (!completion.status.ok()) slot.failure = completion.status;
+  if (slot.reads_left > 0) return;
+  slot.content = Content::kFilled;
+  if (slot.speculative) --speculating_;
+}
+
 void ExpertStore::Collect(bool block) {
   std::array<ReadCompletion, 64> completions;
   while (in_flight_ > 0) {
@@ -183,22 +200,7 @@ void ExpertStore::Collect(bool block) {
     block = false;
     in_flight_ -= static_cast<int64_t>(count);
     if (in_flight_ == 0) stats_.read_seconds += Now() - busy_since_;
-    for (size_t i = 0; i < count; ++i) {
-      const auto index = static_cast<int32_t>(completions[i].tag);
-      Slot& slot = slots_[static_cast<size_t>(index)];
-      --slot.reads_left;
-      if (slot.stale) {
-        slot.stale = slot.reads_left > 0;
-        if (slot.stale || slot.content != Content::kFilling) continue;
-        if (slot.speculative) --speculating_;  // StartReads counts it again
-        StartReads(index);
-        continue;
-      }
-      if (!completions[i].status.ok()) slot.failure = completions[i].status;
-      if (slot.reads_left > 0) continue;
-      slot.content = Content::kFilled;
-      if (slot.speculative) --speculating_;
-    }
+    for (size_t i = 0; i < count; ++i) OnCompletion(completions[i]);
   }
   Speculate();
 }
@@ -227,8 +229,7 @@ void ExpertStore::PackArrived() {
   });
 }
 
-Status ExpertStore::FailCall(const Status& cause) {
-  const Status reason = cause;  // `cause` lies in a slot that is about to change
+Status ExpertStore::FailCall(Status cause) {
   while (in_flight_ > 0) Collect(/*block=*/true);
   for (const Entry& entry : entries_) {
     const bool waits = entry.progress == Progress::kWaiting && !entry.hit;
@@ -237,7 +238,7 @@ Status ExpertStore::FailCall(const Status& cause) {
     if (!waits) Assign(entry.slot, entry.id, /*speculative=*/false);
   }
   entries_.clear();
-  return reason;
+  return cause;
 }
 
 ExpertWeights ExpertStore::WeightsOf(const Entry& entry) const {

@@ -106,15 +106,17 @@ class ExpertStore {
     return arena_.data() + static_cast<uint64_t>(slot) * slot_bytes_;
   }
   Slot& SlotOf(const Entry& entry) { return slots_[static_cast<size_t>(entry.slot)]; }
-  void Assign(int32_t slot, ExpertId id, bool speculative);
-  void StartReads(int32_t slot);
-  void Demand(int32_t slot);
+  void Assign(int32_t index, ExpertId id, bool speculative);
+  void StartReads(int32_t index);
+  void Demand(int32_t index);
   void StartUnblocked();
   void Speculate();
   void Prefetch(std::span<const sluice::Prefetch> prefetches);
   void Collect(bool block);
+  void OnCompletion(const ReadCompletion& completion);
   void PackArrived();
-  Status FailCall(const Status& cause);
+  // By value: the cause lies in a slot that is about to change.
+  Status FailCall(Status cause);
   ExpertWeights WeightsOf(const Entry& entry) const;
 
   const Model& model_;
