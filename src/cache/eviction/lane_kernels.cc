@@ -4,10 +4,9 @@
 
 #include <array>
 
-#if defined(__GNUC__) && !defined(__clang__)
-// Vectors of 64 bytes are passed between inlined functions only: no ABI to warn about.
+// Vectors of 64 bytes are passed between functions of one instruction set in this file only: no ABI
+// to warn about. Clang heeds this pragma too.
 #pragma GCC diagnostic ignored "-Wpsabi"
-#endif
 
 namespace sluice {
 
