@@ -16,9 +16,3 @@ namespace sluice {
 
 #define SLUICE_CHECK(condition) \
   ((condition) ? void() : ::sluice::CheckFailed(__FILE__, __LINE__, #condition))
-
-#ifdef NDEBUG
-#define SLUICE_DCHECK(condition) void()
-#else
-#define SLUICE_DCHECK(condition) SLUICE_CHECK(condition)
-#endif
