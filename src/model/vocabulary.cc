@@ -93,6 +93,27 @@ Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
   return {};
 }
 
+// The tokens that end an answer as a Hugging Face directory names them: one id or several. What
+// generation_config.json says comes before config.json, which older models leave to do both.
+Result<std::vector<TokenId>> EndsOfGeneration(const Metadata& config) {
+  constexpr char kKey[] = "eos_token_id";
+  const auto found = config.values().find(kKey);
+  if (found == config.values().end()) return std::vector<TokenId>{};
+  std::vector<int64_t> ids;
+  if (const auto* several = std::get_if<std::vector<int64_t>>(&found->second)) {
+    ids = *several;
+  } else {
+    SLUICE_TRY_ASSIGN(const int64_t id, config.Int(kKey, 0, static_cast<int64_t>(kMaxPieces) - 1));
+    ids = {id};
+  }
+  for (const int64_t id : ids) {
+    if (id < 0 || id >= static_cast<int64_t>(kMaxPieces)) {
+      return CorruptError(fmt::format("{}: '{}' holds {}", config.source(), kKey, id));
+    }
+  }
+  return std::vector<TokenId>(ids.begin(), ids.end());
+}
+
 }  // namespace
 
 Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata) {
@@ -121,6 +142,14 @@ Result<Vocabulary> VocabularyOf(const Checkpoint& checkpoint) {
   Result<Vocabulary> vocabulary =
       ParseTokenizerJson(checkpoint.tokenizer_json, checkpoint.tokenizer_config_json);
   if (!vocabulary.ok()) return vocabulary.status().Annotate(checkpoint.path);
+  SLUICE_TRY_ASSIGN(vocabulary->end_of_generation, EndsOfGeneration(checkpoint.metadata));
+  if (!checkpoint.generation_config_json.empty()) {
+    SLUICE_TRY_ASSIGN(const Metadata generation,
+                      MetadataFromJson(checkpoint.generation_config_json,
+                                       checkpoint.path + "/generation_config.json"));
+    SLUICE_TRY_ASSIGN(const std::vector<TokenId> ends, EndsOfGeneration(generation));
+    if (!ends.empty()) vocabulary->end_of_generation = ends;
+  }
   return vocabulary;
 }
 

@@ -12,7 +12,8 @@ namespace sluice {
 // (SentencePiece) are known.
 Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata);
 
-// The same, or from tokenizer.json and what lies beside it.
+// The same, or from tokenizer.json and what lies beside it; which tokens end an answer is said by
+// generation_config.json, or where that is silent by config.json.
 Result<Vocabulary> VocabularyOf(const Checkpoint& checkpoint);
 
 }  // namespace sluice

@@ -157,5 +157,33 @@ TEST(VocabularyFromGgufTest, SaysWhatIsWrong) {
   EXPECT_THAT(Refusal("tokenizer.ggml.bos_token_id", uint64_t{77}), HasSubstr("77"));
 }
 
+Result<Vocabulary> FromDirectory(const std::string& config, const std::string& generation) {
+  Result<Metadata> metadata = MetadataFromJson(config, "config.json");
+  if (!metadata.ok()) return metadata.status();
+  return VocabularyOf({.kind = CheckpointKind::kHuggingFace,
+                       .path = "model",
+                       .metadata = *std::move(metadata),
+                       .tensors = {},
+                       .tokenizer_json = R"({"model": {"type": "BPE", "merges": [],
+                                                       "vocab": {"a": 0, "b": 1, "c": 2}}})",
+                       .tokenizer_config_json = {},
+                       .generation_config_json = generation});
+}
+
+TEST(VocabularyOfTest, AnswersEndWhereTheGenerationConfigSays) {
+  using Ids = std::vector<TokenId>;
+  EXPECT_EQ(FromDirectory(R"({"eos_token_id": 1})", "").value().end_of_generation, Ids{1});
+  EXPECT_EQ(FromDirectory(R"({"eos_token_id": 1})", R"({"top_p": 0.8})").value().end_of_generation,
+            Ids{1});
+  EXPECT_EQ(FromDirectory(R"({"eos_token_id": 1})", R"({"eos_token_id": [2, 0]})")
+                .value()
+                .end_of_generation,
+            (Ids{2, 0}));
+  const Result<Vocabulary> refused = FromDirectory("{}", R"({"eos_token_id": [-1]})");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.status().message(), testing::HasSubstr("generation_config.json"));
+  EXPECT_THAT(refused.status().message(), testing::HasSubstr("holds -1"));
+}
+
 }  // namespace
 }  // namespace sluice
