@@ -18,6 +18,10 @@ if(SLUICE_FUZZERS)
   target_compile_options(sluice_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# What the sanitizer presets and the fuzz preset build: no command line, no benchmarks.
+add_custom_target(unit_tests)
+add_custom_target(fuzzers)
+
 # sluice_library(NAME [DEPS folder...] [LINKS target...])
 #   Library sluice_NAME from src/NAME/*.cc. DEPS are the folders that it may include
 #   (tools/check_floors.py holds it to that); LINKS are third-party targets.
@@ -44,6 +48,9 @@ function(sluice_library name)
 
   if(SLUICE_TESTS AND tests)
     add_executable(${name}_test ${tests})
+    # Google Test takes longer to read than most tests: several to a compilation.
+    set_target_properties(${name}_test PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+    add_dependencies(unit_tests ${name}_test)
     target_link_libraries(${name}_test PRIVATE sluice_${name} sluice_flags ${ARG_LINKS}
       GTest::gtest_main GTest::gmock)
     if(TARGET sluice_testing)
@@ -62,19 +69,22 @@ function(sluice_library name)
       add_executable(${target} ${fuzzer})
       target_link_libraries(${target} PRIVATE sluice_${name} sluice_flags)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(fuzzers ${target})
     endforeach()
   endif()
 endfunction()
 
-# sluice_executable(NAME SOURCES folder [DEPS folder...] [LINKS target...])
-#   Program NAME from src/<folder>/*.cc.
+# sluice_executable(NAME SOURCES folder [DEPS folder...] [LINKS target...] [HEADERS header...])
+#   Program NAME from src/<folder>/*.cc. HEADERS are third-party headers that nearly every source
+#   includes and that take long to read: they are compiled once.
 function(sluice_executable name)
-  cmake_parse_arguments(ARG "" "SOURCES" "DEPS;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SOURCES" "DEPS;LINKS;HEADERS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCES}/*.cc)
   add_executable(${name} ${sources})
   list(TRANSFORM ARG_DEPS PREPEND sluice_ OUTPUT_VARIABLE deps)
   target_link_libraries(${name} PRIVATE ${deps} sluice_flags ${ARG_LINKS})
   target_compile_definitions(${name} PRIVATE SLUICE_VERSION="${PROJECT_VERSION}")
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
   install(TARGETS ${name})
 endfunction()

@@ -16,7 +16,6 @@ static_assert(std::endian::native == std::endian::little, "GGUF is read in place
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 // Far beyond any real file (the largest have some 2,000 tensors and 60 keys), far below harm.
 constexpr uint64_t kMaxKeys = 1U << 16;
-constexpr uint64_t kMaxTensors = 1U << 20;
 constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint64_t kMaxStringBytes = 64U << 20;
 constexpr uint64_t kMaxArrayElements = 1U << 24;

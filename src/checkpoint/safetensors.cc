@@ -15,7 +15,6 @@ namespace sluice {
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
-constexpr size_t kMaxTensors = 1U << 20;
 
 struct Entry {
   std::string name;

@@ -15,6 +15,9 @@
 
 namespace sluice {
 
+// The most tensors that a file may hold.
+inline constexpr size_t kMaxTensors = size_t{1} << 20;
+
 // A range of bytes of a file that holds a matrix [rows, cols], row after row.
 struct TensorExtent {
   const File* file = nullptr;

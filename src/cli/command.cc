@@ -128,6 +128,11 @@ Result<std::unique_ptr<Engine>> OpenWithProgress(EngineOptions options) {
   }
   auto engine = Engine::Open(options);
   if (show) ClearProgress();
+  if (engine.ok()) {
+    for (const std::string& note : (*engine)->stats().policy_notes) {
+      fmt::print(stderr, "sluice: policy: {}\n", note);
+    }
+  }
   return engine;
 }
 

@@ -16,7 +16,7 @@
 namespace sluice {
 namespace {
 
-using Json = LanguageServer::Json;
+using LspJson = LanguageServer::Json;
 
 // Of JSON-RPC and of the protocol.
 constexpr int kParseError = -32700;
@@ -27,8 +27,8 @@ constexpr int kServerNotInitialized = -32002;
 constexpr int kRequestFailed = -32803;
 
 // nullptr where something on the way is missing.
-const Json* Find(const Json& json, std::initializer_list<const char*> path) {
-  const Json* at = &json;
+const LspJson* Find(const LspJson& json, std::initializer_list<const char*> path) {
+  const LspJson* at = &json;
   for (const char* const key : path) {
     if (!at->is_object()) return nullptr;
     const auto found = at->find(key);
@@ -38,34 +38,34 @@ const Json* Find(const Json& json, std::initializer_list<const char*> path) {
   return at;
 }
 
-const std::string* FindText(const Json& json, std::initializer_list<const char*> path) {
-  const Json* const found = Find(json, path);
+const std::string* FindText(const LspJson& json, std::initializer_list<const char*> path) {
+  const LspJson* const found = Find(json, path);
   return found == nullptr ? nullptr : found->get_ptr<const std::string*>();
 }
 
-Result<size_t> OffsetOf(const Json& params, const EditorText& text) {
-  const Json* const line = Find(params, {"position", "line"});
-  const Json* const character = Find(params, {"position", "character"});
+Result<size_t> OffsetOf(const LspJson& params, const EditorText& text) {
+  const LspJson* const line = Find(params, {"position", "line"});
+  const LspJson* const character = Find(params, {"position", "character"});
   if (line == nullptr || character == nullptr || !line->is_number_unsigned() ||
       !character->is_number_unsigned()) {
     return InvalidArgumentError("position needs line and character, whole numbers from 0");
   }
-  const auto bounded = [](const Json& number) {
+  const auto bounded = [](const LspJson& number) {
     return static_cast<uint32_t>(std::min<uint64_t>(number.get<uint64_t>(), UINT32_MAX));
   };
   return text.OffsetAt({.line = bounded(*line), .character = bounded(*character)});
 }
 
-Json PositionJson(const EditorPosition& position) {
+LspJson PositionJson(const EditorPosition& position) {
   return {{"line", position.line}, {"character", position.character}};
 }
 
-Json RangeJson(const EditorText& text, size_t begin, size_t end) {
+LspJson RangeJson(const EditorText& text, size_t begin, size_t end) {
   return {{"start", PositionJson(text.PositionAt(begin))},
           {"end", PositionJson(text.PositionAt(end))}};
 }
 
-Json DiagnosticJson(const EditorText& text, const Diagnostic& diagnostic) {
+LspJson DiagnosticJson(const EditorText& text, const Diagnostic& diagnostic) {
   constexpr int kError = 1;
   constexpr int kWarning = 2;
   std::string message = diagnostic.message;
@@ -98,18 +98,18 @@ int KindNumber(Completion::Kind kind) {
   return 1;
 }
 
-bool ShowsMarkdown(const Json& params) {
-  const Json* const formats =
+bool ShowsMarkdown(const LspJson& params) {
+  const LspJson* const formats =
       Find(params, {"capabilities", "textDocument", "hover", "contentFormat"});
   return formats != nullptr && formats->is_array() &&
-         std::ranges::find(*formats, Json("markdown")) != formats->end();
+         std::ranges::find(*formats, LspJson("markdown")) != formats->end();
 }
 
 }  // namespace
 
 LanguageServer::LanguageServer(CompileOptions options,
                                std::function<void(const std::string& body)> send)
-    : options_(std::move(options)), send_(std::move(send)) {}
+    : options_(options), send_(std::move(send)) {}
 
 void LanguageServer::Send(Json message) {
   message["jsonrpc"] = "2.0";

@@ -56,7 +56,7 @@ std::string Cache(const AutoFacts& facts, const Reasons& reasons) {
       ms);
 }
 
-std::string Prefetch(const AutoFacts& facts, const Reasons& reasons) {
+std::string PrefetchBlock(const AutoFacts& facts, const Reasons& reasons) {
   if (facts.slots >= facts.layers * facts.experts || reasons.slots_per_layer < 2) return "";
   const double idle = reasons.layer_seconds / reasons.miss_seconds;
   if (idle < 0.05) {
@@ -110,7 +110,7 @@ std::string MakeAutoPolicy(const AutoFacts& facts) {
       FormatByteSize(facts.budget_bytes), std::min(facts.slots, facts.layers * facts.experts),
       facts.layers * facts.experts, reasons.slots_per_layer,
       facts.speed.read_bytes_per_second / 1e9, facts.speed.memory_bytes_per_second / 1e9,
-      Cache(facts, reasons), Prefetch(facts, reasons));
+      Cache(facts, reasons), PrefetchBlock(facts, reasons));
 }
 
 }  // namespace sluice

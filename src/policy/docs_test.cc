@@ -12,10 +12,10 @@
 namespace sluice {
 namespace {
 
-constexpr const char* kPath = "docs/policy-language.md";
+constexpr const char* kDocument = "docs/policy-language.md";
 
 std::string ReadDocs() {
-  std::ifstream file(kPath);
+  std::ifstream file(kDocument);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
@@ -53,14 +53,15 @@ std::string MetricTable() {
 
 TEST(Docs, HaveTheTablesOfTheLists) {
   const std::string docs = ReadDocs();
-  ASSERT_FALSE(docs.empty()) << kPath;
+  ASSERT_FALSE(docs.empty()) << kDocument;
   for (int i = 0; i < kBlockKinds; ++i) {
     const std::string table = ParameterTable(static_cast<BlockKind>(i));
-    EXPECT_NE(docs.find(table), std::string::npos) << kPath << " does not have this table:\n"
+    EXPECT_NE(docs.find(table), std::string::npos) << kDocument << " does not have this table:\n"
                                                    << table;
   }
-  EXPECT_NE(docs.find(MetricTable()), std::string::npos) << kPath << " does not have this table:\n"
-                                                         << MetricTable();
+  EXPECT_NE(docs.find(MetricTable()), std::string::npos)
+      << kDocument << " does not have this table:\n"
+      << MetricTable();
 }
 
 TEST(Docs, HaveAnEntryForEveryRule) {

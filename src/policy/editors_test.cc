@@ -15,18 +15,18 @@
 namespace sluice {
 namespace {
 
-constexpr const char* kPath = "editors/moe.tmLanguage.json";
+constexpr const char* kGrammar = "editors/moe.tmLanguage.json";
 
 class Grammar : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::ifstream file(kPath);
+    std::ifstream file(kGrammar);
     text_ = {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    ASSERT_FALSE(text_.empty()) << kPath;
+    ASSERT_FALSE(text_.empty()) << kGrammar;
   }
   void ExpectGroup(const std::set<std::string_view>& words) const {
     const std::string group = fmt::format("(?:{})", fmt::join(words, "|"));
-    EXPECT_NE(text_.find(group), std::string::npos) << kPath << " does not have\n" << group;
+    EXPECT_NE(text_.find(group), std::string::npos) << kGrammar << " does not have\n" << group;
   }
 
  private:

@@ -195,7 +195,7 @@ void Dots(const LineChart& chart, const Axis& x_axis, const Axis& y_axis, std::s
   }
 }
 
-struct Range {
+struct AxisRange {
   double low = std::numeric_limits<double>::infinity();
   double high = -std::numeric_limits<double>::infinity();
   void Add(double value) {
@@ -205,7 +205,7 @@ struct Range {
   }
 };
 
-void Ranges(const std::vector<ChartSeries>& series, Range* x, Range* y) {
+void Ranges(const std::vector<ChartSeries>& series, AxisRange* x, AxisRange* y) {
   for (const ChartSeries& one : series) {
     for (const auto& point : one.points) {
       x->Add(point.first);
@@ -348,8 +348,8 @@ std::string EscapeHtml(std::string_view text) {
 }
 
 std::string DrawLines(const LineChart& chart) {
-  Range x;
-  Range y;
+  AxisRange x;
+  AxisRange y;
   Ranges(chart.series, &x, &y);
   const Axis x_axis(chart.x_scale == Scale::kLinear ? std::min(x.low, 0.0) : x.low, x.high,
                     chart.x_scale);
@@ -438,8 +438,8 @@ std::string DrawHeatMap(const HeatMap& map) {
 }
 
 std::string DrawTimeline(const Timeline& timeline) {
-  Range x;
-  Range y;
+  AxisRange x;
+  AxisRange y;
   Ranges(timeline.series, &x, &y);
   for (const TimelineEvent& event : timeline.events) x.Add(event.x);
   const Axis x_axis(x.low, x.high, Scale::kLinear);

@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-struct Reference {
+struct LruReference {
   const char* file;
   size_t slots;
   double hit_rate;
@@ -22,14 +22,14 @@ struct Reference {
 TEST(TraceStatisticsTest, ReuseDistancesGiveTheReferenceHitRatesOfLru) {
   const std::string folder = "../shared/data/traces/";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;
-  const Reference references[] = {{"qwen3-30b-a3b-code.npz", 16, 0.6568},
-                                  {"qwen3-30b-a3b-code.npz", 32, 0.8448},
-                                  {"qwen3-30b-a3b-code.npz", 64, 0.9629},
-                                  {"gpt-oss-20b-decode.npz", 8, 0.6474},
-                                  {"gpt-oss-20b-decode.npz", 16, 0.8944}};
+  const LruReference references[] = {{"qwen3-30b-a3b-code.npz", 16, 0.6568},
+                                     {"qwen3-30b-a3b-code.npz", 32, 0.8448},
+                                     {"qwen3-30b-a3b-code.npz", 64, 0.9629},
+                                     {"gpt-oss-20b-decode.npz", 8, 0.6474},
+                                     {"gpt-oss-20b-decode.npz", 16, 0.8944}};
   std::string opened;
   OverallStatistics all;
-  for (const Reference& reference : references) {
+  for (const LruReference& reference : references) {
     if (opened != reference.file) {
       const Result<Trace> trace = ReadTrace(folder + reference.file);
       ASSERT_TRUE(trace.ok()) << trace.status().message();

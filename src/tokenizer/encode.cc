@@ -8,8 +8,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\u2581";
-
 // A word longer than this is cut, which bounds the memory that its merging takes.
 constexpr size_t kMaxWordBytes = size_t{1} << 26;
 

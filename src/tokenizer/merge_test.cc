@@ -46,7 +46,7 @@ void MergeByDefinition(const MergeRules& rules, std::string_view word,
   }
 }
 
-std::vector<TokenId> Ids(const std::vector<Symbol>& symbols) {
+std::vector<TokenId> IdsOf(const std::vector<Symbol>& symbols) {
   std::vector<TokenId> ids;
   ids.reserve(symbols.size());
   for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
@@ -108,7 +108,7 @@ TEST(MergerTest, MergesAsDefined) {
         std::vector<Symbol> slow = quick;
         merger.Merge(word, &quick);
         MergeByDefinition(*rules, word, &slow);
-        ASSERT_EQ(Ids(quick), Ids(slow)) << word;
+        ASSERT_EQ(IdsOf(quick), IdsOf(slow)) << word;
       }
     }
   }
@@ -119,7 +119,7 @@ TEST(MergerTest, UnspeltCharactersMayMergeWhereTheirTextIsAPiece) {
   const ScoredPieces rules(ids, {0.0F, 0.0F});
   std::vector<Symbol> symbols = Characters("bab", ids);
   Merger(rules).Merge("bab", &symbols);
-  EXPECT_EQ(Ids(symbols), (std::vector<TokenId>{kNoToken, 0}));
+  EXPECT_EQ(IdsOf(symbols), (std::vector<TokenId>{kNoToken, 0}));
 }
 
 TEST(RankedMergesTest, TheFirstOfEqualPairsCounts) {

@@ -19,8 +19,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view kSpaceMark = "\u2581";
-
 // The elements of a "Sequence" under `list_name`, or the single element; sequences within sequences
 // are not what any file holds.
 std::vector<const Json*> ElementsOf(const Json& stage, const char* list_name) {

@@ -36,6 +36,9 @@ enum class BpeKind {
 // What happens to the pieces of text that a split pattern matched, as tokenizer.json names it.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
+// What stands for a space in the pieces of SentencePiece vocabularies: U+2581.
+inline constexpr std::string_view kSpaceMark = "\u2581";
+
 // One step of a pre-tokenizer: cuts each piece of text that the step before it left.
 struct SplitStep {
   std::string pattern;  // a regular expression

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kWindowShare = 0.01;
 constexpr double kProtectedShare = 0.8;  // of the main part
-constexpr uint8_t kMostUses = 15;
+constexpr uint8_t kMostCount = 15;
 constexpr int64_t kAccessesPerSlot = 10;
 
 class TinyLfu final : public EvictionRule {
@@ -35,7 +35,7 @@ class TinyLfu final : public EvictionRule {
     for (const Demand& demand : call.demands) {
       const ExpertKey key = first + demand.expert;
       uint8_t& uses = uses_[static_cast<size_t>(key)];
-      uses = std::min(kMostUses, static_cast<uint8_t>(uses + 1));
+      uses = std::min(kMostCount, static_cast<uint8_t>(uses + 1));
       Touch(domain, key);
     }
     int64_t& accesses = accesses_[static_cast<size_t>(domain)];
