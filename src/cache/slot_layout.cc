@@ -11,8 +11,13 @@ namespace {
 // Below this a layer of its own holds nothing from one token to the next: layers then share.
 constexpr int32_t kMinSlotsPerLayer = 2;
 
-// Slots for experts that are not in the cache: guesses, and what passes through.
-int32_t StagingNeed(const PolicySpec& spec, CacheShape shape, int32_t top_k) {
+// Slots for experts that are not in the cache.
+struct StagingNeed {
+  int32_t guesses = 0;
+  int32_t passing = 0;  // through, without being admitted
+};
+
+StagingNeed StagingNeedOf(const PolicySpec& spec, CacheShape shape, int32_t top_k) {
   int32_t guesses = 0;
   bool passing = spec.cache.admission != Admission::kAlways || spec.cache.insert_cap > 0;
   for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
@@ -34,7 +39,7 @@ int32_t StagingNeed(const PolicySpec& spec, CacheShape shape, int32_t top_k) {
     }
   }
   passing = passing || spec.cache.prefill_insert == PrefillInsert::kBypass;
-  return guesses + (passing ? top_k : 0);
+  return {.guesses = guesses, .passing = passing ? top_k : 0};
 }
 
 // Divides `slots` evenly, the first domains getting what is left over.
@@ -53,7 +58,7 @@ std::vector<int32_t> Evenly(int64_t slots, int32_t domains, int32_t most) {
 SlotLayout LayOutSlots(const PolicySpec& spec, CacheShape shape, int32_t top_k,
                        uint64_t expert_bytes, int64_t available) {
   const auto all = static_cast<int64_t>(shape.size());
-  const int32_t need = StagingNeed(spec, shape, top_k);
+  const StagingNeed wish = StagingNeedOf(spec, shape, top_k);
   const Capacity& capacity = spec.cache.capacity;
   const bool shared = spec.cache.scope == Scope::kShared;
   const int32_t domains = shared ? 1 : shape.layers;
@@ -62,6 +67,11 @@ SlotLayout LayOutSlots(const PolicySpec& spec, CacheShape shape, int32_t top_k,
   switch (capacity.kind) {
     case Capacity::Kind::kAuto: {
       SlotLayout layout;
+      // A layer that cannot hold the experts of one token keeps nothing for the next: guesses get
+      // only what is left beyond that.
+      const int64_t spare = available - wish.passing - int64_t{shape.layers} * top_k;
+      const auto need = static_cast<int32_t>(
+          wish.passing + (shared ? wish.guesses : std::clamp<int64_t>(spare, 0, wish.guesses)));
       if (available >= all) {
         layout.staging = static_cast<int32_t>(std::min<int64_t>(need, available - all));
         available = all + layout.staging;
@@ -97,7 +107,8 @@ SlotLayout LayOutSlots(const PolicySpec& spec, CacheShape shape, int32_t top_k,
   return {.capacities =
               Evenly(wanted, together ? 1 : domains, together ? static_cast<int32_t>(all) : most),
           // Nobody has a use for more slots than experts.
-          .staging = static_cast<int32_t>(std::min<int64_t>(need, all - wanted))};
+          .staging =
+              static_cast<int32_t>(std::min<int64_t>(wish.guesses + wish.passing, all - wanted))};
 }
 
 }  // namespace sluice

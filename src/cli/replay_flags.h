@@ -15,11 +15,12 @@ struct LinkFlags {
   double latency_us = 100;
   std::string expert_bytes;  // "": as the trace says
   double compute_ms = 1;
+  double dense_ms = -1;  // below 0: a quarter of compute_ms
   bool slow_is_ram = false;
   double in_place_ms = 1;
 };
 
-// --bandwidth, --latency-us, --expert-bytes, --compute-ms, --slow ram|disk, --in-place-ms.
+// --bandwidth, --latency-us, --expert-bytes, --compute-ms, --dense-ms, --slow-ram, --in-place-ms.
 void AddLinkFlags(CLI::App* app, LinkFlags* flags);
 
 // Fails on a size that is none. Where neither flag nor trace knows an expert's size, that of

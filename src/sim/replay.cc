@@ -67,7 +67,7 @@ class Replayer {
       for (ReplayRow& row : rows) row.stall_seconds = 0;
     }
     start_ = now_;
-    reads_before_ = link_.reads();
+    read_before_ = link_.experts_read();
   }
 
   void Step(const TraceStep& step) {
@@ -113,8 +113,10 @@ class Replayer {
   // Moves the virtual clock over one call: experts are computed as they arrive, residents first.
   void Carry(const TraceCall& call, const Dispatch& dispatch) {
     const std::span<const Demand> demands = core_.demands();
-    const double per_expert = model_.compute_seconds / static_cast<double>(trace_.meta.top_k);
+    const double per_expert =
+        (model_.compute_seconds - model_.dense_seconds) / static_cast<double>(trace_.meta.top_k);
     const double compute = per_expert * static_cast<double>(demands.size());
+    now_ += model_.dense_seconds;  // now the router has spoken
     link_.AdvanceTo(now_);
     double here = now_;      // the device's own clock
     double in_place = now_;  // that of whoever computes in slow memory
@@ -171,8 +173,8 @@ class Replayer {
     for (uint64_t s = options_.first_step; s < end; ++s) {
       result_.tokens += static_cast<uint64_t>(trace_.steps[s].tokens);
     }
-    result_.experts_read = link_.reads() - reads_before_;
-    result_.bytes_read = static_cast<double>(result_.experts_read) * model_.expert_bytes;
+    result_.experts_read = link_.experts_read() - read_before_;
+    result_.bytes_read = result_.experts_read * model_.expert_bytes;
     result_.seconds = now_ - start_;
     result_.decision_ns =
         timed_calls_ > 0 ? decision_seconds_ * 1e9 / static_cast<double>(timed_calls_) : 0;
@@ -193,7 +195,7 @@ class Replayer {
   Phase phase_ = Phase::kDecode;
   double now_ = 0;
   double start_ = 0;
-  uint64_t reads_before_ = 0;
+  double read_before_ = 0;
   uint64_t calls_ = 0;
   uint64_t timed_calls_ = 0;
   double decision_seconds_ = 0;

@@ -51,7 +51,7 @@ struct ReplayResult {
   uint64_t tokens = 0;
   DecisionCounts totals;
   std::array<std::vector<ReplayRow>, kPhases> rows;  // by layer
-  uint64_t experts_read = 0;                         // demanded or guessed
+  double experts_read = 0;                           // demanded or guessed
   double bytes_read = 0;
   double seconds = 0;        // on the virtual clock
   double stall_seconds = 0;  // of which computing waited

@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "routing/trace_reader.h"
+#include "sim/virtual_link.h"
 
 namespace sluice {
 namespace {
@@ -77,8 +78,11 @@ Trace OneLayer(int32_t experts, int32_t top_k, const std::vector<std::vector<int
 // 1 ms per expert on the link, 2 ms of computing per call (1 ms per expert).
 ReplayOptions Slow() {
   ReplayOptions options;
-  options.link = {
-      .bytes_per_second = 1e6, .latency_seconds = 0, .expert_bytes = 1e3, .compute_seconds = 2e-3};
+  options.link = {.bytes_per_second = 1e6,
+                  .latency_seconds = 0,
+                  .expert_bytes = 1e3,
+                  .compute_seconds = 2e-3,
+                  .dense_seconds = 0};
   return options;
 }
 
@@ -89,9 +93,46 @@ TEST(ReplayTest, AMissStallsForWhatComputingDoesNotHide) {
   const ReplayResult result = Replay(trace, Policy("lru", 4), Slow()).value();
   EXPECT_NEAR(result.stall_seconds, 1e-3, 1e-9);
   EXPECT_NEAR(result.seconds, 7e-3, 1e-9);
-  EXPECT_EQ(result.experts_read, 3U);
+  EXPECT_EQ(result.experts_read, 3);
   EXPECT_EQ(result.bytes_read, 3e3);
   EXPECT_EQ(result.totals.demand_misses, 3U);
+}
+
+TEST(ReplayTest, BeforeTheRouterSpeaksNothingIsDemanded) {
+  // As above, but half of each call comes before its router: the first call's experts arrive at 2
+  // and 3 ms and are computed in half a millisecond each; the third's miss hides behind one such.
+  ReplayOptions options = Slow();
+  options.link.dense_seconds = 1e-3;
+  const Trace trace = OneLayer(8, 2, {{0, 1}, {1, 0}, {1, 2}});
+  const ReplayResult result = Replay(trace, Policy("lru", 4), options).value();
+  EXPECT_NEAR(result.stall_seconds, 1.5e-3 + 0.5e-3, 1e-9);
+  EXPECT_NEAR(result.seconds, 6e-3 + 2e-3, 1e-9);
+}
+
+// A link that carries a part of an expert in 1 s, and nothing asks for latency.
+TEST(VirtualLinkTest, AGuessGivesWayBetweenItsParts) {
+  VirtualLink link({.bytes_per_second = 1, .latency_seconds = 0, .expert_bytes = 3}, 4);
+  link.Speculate(0, 0);
+  link.AdvanceTo(1.5);  // its second part is under way, and ends at 2
+  link.Demand(1, 1.5);
+  EXPECT_DOUBLE_EQ(link.arrival(1), 5);
+  link.AdvanceTo(5.5);  // the last part, from 5 to 6
+  EXPECT_DOUBLE_EQ(link.arrival(0), 6);
+  EXPECT_DOUBLE_EQ(link.experts_read(), 2);
+}
+
+TEST(VirtualLinkTest, WhatAGuessLacksIsDemanded) {
+  VirtualLink link({.bytes_per_second = 1, .latency_seconds = 0, .expert_bytes = 3}, 4);
+  link.Speculate(0, 0);
+  link.Speculate(1, 0);
+  link.AdvanceTo(0.5);   // one part of the first
+  link.Promote(1, 0.5);  // overtakes the rest of it
+  EXPECT_DOUBLE_EQ(link.arrival(1), 4);
+  link.Promote(0, 0.5);
+  EXPECT_DOUBLE_EQ(link.arrival(0), 6);
+  link.Promote(0, 7);  // is there already
+  EXPECT_DOUBLE_EQ(link.arrival(0), 6);
+  EXPECT_DOUBLE_EQ(link.experts_read(), 2);
 }
 
 TEST(ReplayTest, CountsBeginWhereTheyAreAskedTo) {
@@ -103,7 +144,7 @@ TEST(ReplayTest, CountsBeginWhereTheyAreAskedTo) {
   EXPECT_EQ(result.tokens, 2U);
   EXPECT_EQ(result.totals.accesses, 4U);
   EXPECT_EQ(result.totals.hits, 3U);
-  EXPECT_EQ(result.experts_read, 1U);
+  EXPECT_EQ(result.experts_read, 1);
   ASSERT_EQ(result.timeline.size(), 2U);
   EXPECT_EQ(result.timeline[0].hits, 1U);
   EXPECT_EQ(result.timeline[1].hits, 2U);
@@ -117,7 +158,7 @@ TEST(ReplayTest, InPlaceInRamNeedsNoTransfer) {
   options.link.slow_is_ram = true;
   options.link.in_place_seconds = 3e-3;
   const ReplayResult result = Replay(OneLayer(8, 2, {{0, 1}, {2, 3}}), policy, options).value();
-  EXPECT_EQ(result.experts_read, 0U);
+  EXPECT_EQ(result.experts_read, 0);
   EXPECT_EQ(result.totals.in_place, 4U);
   EXPECT_NEAR(result.seconds, 12e-3, 1e-9);
 }
