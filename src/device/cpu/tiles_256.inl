@@ -1,0 +1,144 @@
+// Tiles of the formats with blocks of 256: part of kernels.inl.
+
+// ---- Q4_K: [d | dmin][3 lines of 6-bit scales and mins][32 lines of nibbles] --------------------
+
+template <int C>
+SLUICE_INLINE void SubBlockQ4_K(const typename Isa::I* dots, Isa::F scale, Isa::F min,
+                                const Q8Row* x, int64_t block, Isa::F* sums) {
+  for (int c = 0; c < C; ++c) {
+    const Isa::F product = Isa::Mul(scale, Isa::Set1F(x[c].scale[block]));
+    sums[c] = Isa::Fma(Isa::ToFloat(dots[c]), product, sums[c]);
+    sums[c] = Isa::NegFma(min, Isa::Set1F(x[c].scaled_sum[block]), sums[c]);
+  }
+}
+
+template <int C>
+SLUICE_INLINE void SuperBlockQ4_K(const std::byte* at, int half, const Q8Row* x, int64_t first,
+                                  Isa::F* sums) {
+  const Isa::F d = Isa::LoadF16(at + half * 2);
+  const Isa::F dmin = Isa::LoadF16(at + 32 + half * 2);
+  const std::byte* lines = at + 64 + half * 4;
+  const Isa::I s0 = Isa::Load(lines);
+  const Isa::I s1 = Isa::Load(lines + 64);
+  const Isa::I s2 = Isa::Load(lines + 128);
+  const Isa::I m6 = Isa::Set1(0x3F3F3F3F);
+  const Isa::I m4 = Isa::Set1(0x0F0F0F0F);
+  const Isa::I top = Isa::Set1(0x30303030);
+  // Byte j of scales[0], mins[0] belongs to sub-block j, of scales[1], mins[1] to sub-block 4 + j.
+  typename Isa::I scales[2];
+  typename Isa::I mins[2];
+  scales[0] = Isa::And(s0, m6);
+  mins[0] = Isa::And(s1, m6);
+  scales[1] = Isa::Or(Isa::And(s2, m4), Isa::And(Isa::template ShiftRight<2>(s0), top));
+  mins[1] = Isa::Or(Isa::And(Isa::template ShiftRight<4>(s2), m4),
+                    Isa::And(Isa::template ShiftRight<2>(s1), top));
+  lines += 3 * 64;
+  const Isa::I byte = Isa::Set1(0xFF);
+  for (int pair = 0; pair < 4; ++pair) {
+    typename Isa::I low_dots[C];
+    typename Isa::I high_dots[C];
+    for (int c = 0; c < C; ++c) low_dots[c] = high_dots[c] = Isa::Set1(0);
+    for (int i = 0; i < 8; ++i) {
+      Prefetch(lines + i * 64);
+      const Isa::I line = Isa::Load(lines + i * 64);
+      const Isa::I low = Isa::LowNibbles(line);
+      const Isa::I high = Isa::HighNibbles(line);
+      for (int c = 0; c < C; ++c) {
+        const int8_t* q = x[c].q + (first + 2 * pair) * 32 + 4 * i;
+        low_dots[c] = Isa::DotU8(low_dots[c], low, Isa::Set1(LoadDword(q)));
+        high_dots[c] = Isa::DotU8(high_dots[c], high, Isa::Set1(LoadDword(q + 32)));
+      }
+    }
+    lines += 8 * 64;
+    typename Isa::I& scale = scales[pair / 2];
+    typename Isa::I& min = mins[pair / 2];
+    for (int odd = 0; odd < 2; ++odd) {
+      SubBlockQ4_K<C>(
+          odd == 0 ? low_dots : high_dots, Isa::Mul(d, Isa::ToFloat(Isa::And(scale, byte))),
+          Isa::Mul(dmin, Isa::ToFloat(Isa::And(min, byte))), x, first + 2 * pair + odd, sums);
+      scale = Isa::template ShiftRight<8>(scale);
+      min = Isa::template ShiftRight<8>(min);
+    }
+  }
+}
+
+template <int C>
+void TileQ4_K(const std::byte* group, int64_t cols, const Q8Row* x, float* const* out) {
+  constexpr int64_t kBytes = 36 * 64;
+  for (int half = 0; half < 16; half += Isa::kLanes) {
+    typename Isa::F sums[C];
+    for (int c = 0; c < C; ++c) sums[c] = Isa::Zero();
+    for (int64_t block = 0; block < cols / 256; ++block) {
+      SuperBlockQ4_K<C>(group + block * kBytes, half, x, block * 8, sums);
+    }
+    for (int c = 0; c < C; ++c) Isa::StoreF(out[c] + half, sums[c]);
+  }
+}
+
+// ---- Q6_K: [d x2 blocks][52 lines][52 lines]: 32 of ql, 16 of qh, 4 of scales -------------------
+
+template <int C, int kPart>
+SLUICE_INLINE void PartQ6_K(const std::byte* ql, const std::byte* qh, Isa::I scales, Isa::F d,
+                            const Q8Row* x, int64_t block, Isa::F* sums) {
+  typename Isa::I dots[2][C];
+  for (int h = 0; h < 2; ++h) {
+    for (int c = 0; c < C; ++c) dots[h][c] = Isa::Set1(-32 * x[c].sum16[block * 2 + h]);
+    for (int i = 4 * h; i < 4 * h + 4; ++i) {
+      const Isa::I low_line = Isa::Load(ql + (kPart % 2 * 8 + i) * 64);
+      const Isa::I low = kPart < 2 ? Isa::LowNibbles(low_line) : Isa::HighNibbles(low_line);
+      const Isa::I high = Isa::And(Isa::template ShiftRight<2 * kPart>(Isa::Load(qh + i * 64)),
+                                   Isa::Set1(0x03030303));
+      const Isa::I q = Isa::Or(low, Isa::template ShiftLeft<4>(high));
+      for (int c = 0; c < C; ++c) {
+        dots[h][c] = Isa::DotU8(dots[h][c], q, Isa::Set1(LoadDword(x[c].q + block * 32 + 4 * i)));
+      }
+    }
+  }
+  // Every product and their sum are below 2^24: floats hold them exactly.
+  const Isa::F scale0 = Isa::ToFloat(Isa::template SignedByte<kPart % 2 * 2>(scales));
+  const Isa::F scale1 = Isa::ToFloat(Isa::template SignedByte<kPart % 2 * 2 + 1>(scales));
+  for (int c = 0; c < C; ++c) {
+    const Isa::F dot =
+        Isa::Fma(Isa::ToFloat(dots[1][c]), scale1, Isa::Mul(Isa::ToFloat(dots[0][c]), scale0));
+    sums[c] = Isa::Fma(dot, Isa::Mul(d, Isa::Set1F(x[c].scale[block])), sums[c]);
+  }
+}
+
+template <int C>
+SLUICE_INLINE void SuperBlockQ6_K(const std::byte* lines, Isa::F d, const Q8Row* x, int64_t first,
+                                  Isa::F* sums) {
+  for (int i = 0; i < 52; ++i) Prefetch(lines + i * 64);
+  for (int h = 0; h < 2; ++h) {
+    const std::byte* ql = lines + h * 16 * 64;
+    const std::byte* qh = lines + (32 + h * 8) * 64;
+    const Isa::I s0 = Isa::Load(lines + (48 + h * 2) * 64);
+    const Isa::I s1 = Isa::Load(lines + (48 + h * 2 + 1) * 64);
+    PartQ6_K<C, 0>(ql, qh, s0, d, x, first + h * 4, sums);
+    PartQ6_K<C, 1>(ql, qh, s0, d, x, first + h * 4 + 1, sums);
+    PartQ6_K<C, 2>(ql, qh, s1, d, x, first + h * 4 + 2, sums);
+    PartQ6_K<C, 3>(ql, qh, s1, d, x, first + h * 4 + 3, sums);
+  }
+}
+
+template <int C>
+void TileQ6_K(const std::byte* group, int64_t cols, const Q8Row* x, float* const* out) {
+  constexpr int64_t kLineBytes = 52 * 64;
+  for (int half = 0; half < 16; half += Isa::kLanes) {
+    typename Isa::F sums[C];
+    for (int c = 0; c < C; ++c) sums[c] = Isa::Zero();
+    const std::byte* at = group;
+    const int64_t blocks = cols / 256;
+    int64_t block = 0;
+    for (; block + 2 <= blocks; block += 2) {
+      const std::byte* lines = at + 64 + half * 4;
+      SuperBlockQ6_K<C>(lines, Isa::LoadF16(at + half * 2), x, block * 8, sums);
+      SuperBlockQ6_K<C>(lines + kLineBytes, Isa::LoadF16(at + 32 + half * 2), x, block * 8 + 8,
+                        sums);
+      at += 64 + 2 * kLineBytes;
+    }
+    if (block < blocks) {
+      SuperBlockQ6_K<C>(at + 32 + half * 4, Isa::LoadF16(at + half * 2), x, block * 8, sums);
+    }
+    for (int c = 0; c < C; ++c) Isa::StoreF(out[c] + half, sums[c]);
+  }
+}
