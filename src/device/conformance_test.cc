@@ -81,10 +81,10 @@ class ConformanceTest : public ::testing::TestWithParam<std::string> {
 
 TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
   for (const FormatSpec& spec : AllFormats()) {
-    const int64_t unit = std::max(spec.block_elements, 16);
+    const bool numbers = spec.block_elements == 1;
     for (const int64_t rows : {1, 15, 16, 17, 70}) {
       for (const int64_t blocks : {1, 2, 3, 5}) {
-        const int64_t cols = unit * blocks;
+        const int64_t cols = numbers ? 15 * blocks + 2 : spec.block_elements * blocks;
         const Packed weight(*device_, spec.format, rows, cols, &random_);
         for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 21}) {
           const std::vector<float> x = RandomFloats(tokens * cols, &random_);
@@ -104,24 +104,53 @@ TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
 
 TEST_P(ConformanceTest, HostileActivationsStayDefined) {
   const int64_t cols = 256;
-  const Packed weight(*device_, Format::kQ4_0, 16, cols, &random_);
-  for (const float poison : {NAN, INFINITY, -INFINITY, 1e38F, 1e-42F}) {
-    std::vector<float> x = RandomFloats(cols, &random_);
-    x[37] = poison;
-    std::vector<float> expected(16);
-    std::vector<float> actual(16);
+  for (const Format format : {Format::kQ4_0, Format::kBF16}) {
+    const Packed weight(*device_, format, 16, cols, &random_);
+    for (const float poison : {NAN, INFINITY, -INFINITY, 3.4e38F, 1e38F, 1e-42F}) {
+      std::vector<float> x = RandomFloats(cols, &random_);
+      x[37] = poison;
+      std::vector<float> expected(16);
+      std::vector<float> actual(16);
+      const Product reference{.weight = weight.file_view, .out = expected.data()};
+      const Product product{.weight = weight.device_view, .out = actual.data()};
+      reference_->ops().MatMul(x.data(), 1, {&reference, 1});
+      device_->ops().MatMul(x.data(), 1, {&product, 1});
+      for (int i = 0; i < 16; ++i) {
+        EXPECT_EQ(std::isnan(expected[static_cast<size_t>(i)]),
+                  std::isnan(actual[static_cast<size_t>(i)]))
+            << poison;
+        if (!std::isnan(expected[static_cast<size_t>(i)])) {
+          EXPECT_EQ(expected[static_cast<size_t>(i)], actual[static_cast<size_t>(i)]) << poison;
+        }
+      }
+    }
+  }
+}
+
+// Subnormal weights, activations, sums and results, next to numbers that are not.
+TEST_P(ConformanceTest, Bf16CountsSubnormalNumbersAsZero) {
+  const int64_t rows = 16;
+  const int64_t cols = 31;
+  for (int round = 0; round < 50; ++round) {
+    Packed weight(*device_, Format::kBF16, rows, cols, &random_);
+    std::vector<uint16_t> numbers(static_cast<size_t>(rows * cols));
+    for (uint16_t& w : numbers) {  // exponents from subnormal to 2^-56
+      w = static_cast<uint16_t>((random_() & 0x807FU) | (random_() % 72 << 7));
+    }
+    std::memcpy(weight.file.data(), numbers.data(), weight.file.size());
+    device_->Pack(Format::kBF16, rows, cols, weight.file.data(), weight.device.data());
+    std::vector<float> x(static_cast<size_t>(cols));
+    for (float& v : x) {
+      v = std::ldexp(1.0F + static_cast<float>(random_() % 256) / 256,
+                     -static_cast<int>(random_() % 150));
+    }
+    std::vector<float> expected(rows);
+    std::vector<float> actual(rows);
     const Product reference{.weight = weight.file_view, .out = expected.data()};
     const Product product{.weight = weight.device_view, .out = actual.data()};
     reference_->ops().MatMul(x.data(), 1, {&reference, 1});
     device_->ops().MatMul(x.data(), 1, {&product, 1});
-    for (int i = 0; i < 16; ++i) {
-      EXPECT_EQ(std::isnan(expected[static_cast<size_t>(i)]),
-                std::isnan(actual[static_cast<size_t>(i)]))
-          << poison;
-      if (!std::isnan(expected[static_cast<size_t>(i)])) {
-        EXPECT_EQ(expected[static_cast<size_t>(i)], actual[static_cast<size_t>(i)]) << poison;
-      }
-    }
+    ASSERT_EQ(std::memcmp(expected.data(), actual.data(), rows * sizeof(float)), 0) << round;
   }
 }
 

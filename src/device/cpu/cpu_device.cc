@@ -47,6 +47,19 @@ class Scratch {
   PageBuffer buffer_;
 };
 
+// Where InputRows are made.
+struct InputScratch {
+  Scratch rounded;
+  Scratch quantized;
+};
+
+// Bytes for one row of activations as the kernel of BF16 takes them, a multiple of 64.
+int64_t Bf16RowBytes(int64_t cols) { return (cols * kBf16ActivationBytes + 63) / 64 * 64; }
+// Bytes for one row of `cols` activations in the form that needs most.
+int64_t MiddleRowBytes(int64_t cols) {
+  return std::max(Q8RowBytes((cols + 31) / 32 * 32), Bf16RowBytes(cols));
+}
+
 // A matrix's groups, cut into chunks of about kChunkBytes.
 struct Chunks {
   explicit Chunks(const WeightView& weight, int64_t threads)
@@ -62,11 +75,18 @@ struct Chunks {
   int64_t count;
 };
 
-// The activations of one multiplication: rows by pointer, so that experts gather without copying.
+// Activations in the forms that weights ask for (Activation); a form that no weight has asked for
+// is empty. Rows by pointer, so that experts gather without copying.
+struct InputRows {
+  std::vector<const float*> floats;
+  std::vector<const std::byte*> rounded;
+  std::vector<Q8Row> quantized;
+};
+
+// One multiplication: what goes in, and where rows of results start.
 struct Inputs {
-  const std::vector<Q8Row>* quantized;
-  const std::vector<const float*>* floats;
-  const std::vector<float*>* out;  // row starts; written from the group's first row on
+  const InputRows* rows;
+  const std::vector<float*>* out;
 };
 
 class CpuOps final : public Ops {
@@ -95,20 +115,17 @@ class CpuOps final : public Ops {
 
   void MatMul(const float* x, int64_t tokens, std::span<const Product> products) override {
     const int64_t cols = products[0].weight.cols;
-    const bool quantize = std::ranges::any_of(products, [](const Product& product) {
-      return Spec(product.weight.format).activation == Activation::kQ8;
-    });
-    std::vector<Q8Row> quantized;
-    if (quantize) quantized = Quantize(x, tokens, cols, &input_scratch_);
-    std::vector<const float*> floats(static_cast<size_t>(tokens));
-    for (int64_t t = 0; t < tokens; ++t) floats[static_cast<size_t>(t)] = x + t * cols;
-
+    InputRows rows;
+    for (int64_t t = 0; t < tokens; ++t) rows.floats.push_back(x + t * cols);
+    for (const Product& product : products) {
+      Prepare(Spec(product.weight.format).activation, cols, &input_scratch_, &rows);
+    }
     std::vector<Work> work;
     std::vector<std::vector<float*>> outs(products.size());
     for (size_t p = 0; p < products.size(); ++p) {
       const Product& product = products[p];
       for (int64_t t = 0; t < tokens; ++t) outs[p].push_back(product.out + t * product.weight.rows);
-      AddWork(product.weight, {.quantized = &quantized, .floats = &floats, .out = &outs[p]}, &work);
+      AddWork(product.weight, {.rows = &rows, .out = &outs[p]}, &work);
     }
     RunWork(work);
   }
@@ -177,15 +194,16 @@ class CpuOps final : public Ops {
 
   void StageExpertInput(const float* x, int64_t tokens, int64_t hidden) override {
     hidden_ = hidden;
-    expert_floats_.resize(static_cast<size_t>(tokens));
-    for (int64_t t = 0; t < tokens; ++t) expert_floats_[static_cast<size_t>(t)] = x + t * hidden;
-    expert_quantized_.clear();
-    if (hidden % kQ8BlockElements == 0) {
-      expert_quantized_ = Quantize(x, tokens, hidden, &expert_input_scratch_);
-    }
+    expert_input_ = {};
+    for (int64_t t = 0; t < tokens; ++t) expert_input_.floats.push_back(x + t * hidden);
   }
 
   void ExpertFfn(std::span<const ExpertCall> calls, int64_t top_k, float* out) override {
+    for (const ExpertCall& call : calls) {
+      for (const WeightView& weight : {call.weights.gate, call.weights.up}) {
+        Prepare(Spec(weight.format).activation, hidden_, &expert_input_scratch_, &expert_input_);
+      }
+    }
     // As many calls together as the buffers hold; one expert alone always fits.
     while (!calls.empty()) {
       size_t taken = 1;
@@ -234,16 +252,28 @@ class CpuOps final : public Ops {
     }
   }
 
-  std::vector<Q8Row> Quantize(const float* x, int64_t rows, int64_t cols, Scratch* scratch) {
-    const int64_t row_bytes = Q8RowBytes(cols);
-    std::byte* buffer = scratch->Get(rows * row_bytes);
-    std::vector<Q8Row> quantized(static_cast<size_t>(rows));
-    ForRows(rows, cols, [&](int64_t r) {
-      Q8Row& row = quantized[static_cast<size_t>(r)];
-      row = Q8RowAt(buffer + r * row_bytes, cols);
-      kernels_.quantize_q8(x + r * cols, cols, row);
-    });
-    return quantized;
+  // Brings rows of floats into the form that `activation` names, unless they have it already.
+  void Prepare(Activation activation, int64_t cols, InputScratch* scratch, InputRows* rows) {
+    const auto count = static_cast<int64_t>(rows->floats.size());
+    if (activation == Activation::kQ8 && rows->quantized.empty()) {
+      const int64_t row_bytes = Q8RowBytes(cols);
+      std::byte* buffer = scratch->quantized.Get(count * row_bytes);
+      for (int64_t r = 0; r < count; ++r) {
+        rows->quantized.push_back(Q8RowAt(buffer + r * row_bytes, cols));
+      }
+      ForRows(count, cols, [&](int64_t r) {
+        const auto row = static_cast<size_t>(r);
+        kernels_.quantize_q8(rows->floats[row], cols, rows->quantized[row]);
+      });
+    }
+    if (activation == Activation::kBF16 && rows->rounded.empty()) {
+      const int64_t row_bytes = Bf16RowBytes(cols);
+      std::byte* buffer = scratch->rounded.Get(count * row_bytes);
+      for (int64_t r = 0; r < count; ++r) rows->rounded.push_back(buffer + r * row_bytes);
+      ForRows(count, cols, [&](int64_t r) {
+        kernels_.bf16.round(rows->floats[static_cast<size_t>(r)], cols, buffer + r * row_bytes);
+      });
+    }
   }
 
   void AddWork(const WeightView& weight, const Inputs& inputs, std::vector<Work>* work) const {
@@ -284,17 +314,11 @@ class CpuOps final : public Ops {
                    ? (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row
                    : spare[c];
     }
-    const Kernels::TileQ8 tile_q8 = kernels_.tile_q8(weight.format);
-    const Kernels::TileF32 tile_f32 = kernels_.tile_f32(weight.format);
-    if (tile_q8 == nullptr && tile_f32 == nullptr) {
+    if (!HasTile(weight.format)) {
       MultiplyRows(work, bytes, rows, first_column, columns, out);
     } else {
       if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
-      if (tile_q8 != nullptr) {
-        tile_q8(bytes, weight.cols, work.inputs.quantized->data() + first_column, columns, out);
-      } else {
-        tile_f32(bytes, weight.cols, work.inputs.floats->data() + first_column, columns, out);
-      }
+      MultiplyTile(work, bytes, first_column, columns, out);
     }
     if (rows == kGroupRows) return;
     for (int c = 0; c < columns; ++c) {
@@ -303,7 +327,29 @@ class CpuOps final : public Ops {
     }
   }
 
-  // Formats without a kernel of their own: row by row, as the format's header defines it.
+  bool HasTile(Format format) const {
+    return kernels_.tile_q8(format) != nullptr || kernels_.tile_f32(format) != nullptr ||
+           Spec(format).activation == Activation::kBF16;
+  }
+
+  void MultiplyTile(const Work& work, const std::byte* group, int64_t first_column, int columns,
+                    float* const* out) const {
+    const Format format = work.weight.format;
+    const int64_t cols = work.weight.cols;
+    const InputRows& rows = *work.inputs.rows;
+    switch (Spec(format).activation) {
+      case Activation::kF32:
+        return kernels_.tile_f32(format)(group, cols, rows.floats.data() + first_column, columns,
+                                         out);
+      case Activation::kBF16:
+        return kernels_.bf16.tile(group, cols, rows.rounded.data() + first_column, columns, out);
+      case Activation::kQ8:
+        return kernels_.tile_q8(format)(group, cols, rows.quantized.data() + first_column, columns,
+                                        out);
+    }
+  }
+
+  // Formats without a kernel of their own (never BF16): row by row, as the format's header defines.
   static void MultiplyRows(const Work& work, const std::byte* group, int64_t rows,
                            int64_t first_column, int columns, float* const* out) {
     const FormatSpec& spec = Spec(work.weight.format);
@@ -312,14 +358,17 @@ class CpuOps final : public Ops {
     for (int64_t r = 0; r < rows; ++r) {
       UnpackRow(spec, rows, cols, r, group, row.data());
       for (int c = 0; c < columns; ++c) {
-        const auto column = static_cast<size_t>(first_column + c);
-        out[c][r] = spec.activation == Activation::kQ8
-                        ? spec.dot_q8(row.data(), cols / spec.block_elements,
-                                      (*work.inputs.quantized)[column])
-                        : spec.dot_f32(row.data(), cols / spec.block_elements,
-                                       (*work.inputs.floats)[column]);
+        out[c][r] =
+            Dot(spec, row.data(), cols, *work.inputs.rows, static_cast<size_t>(first_column + c));
       }
     }
+  }
+
+  static float Dot(const FormatSpec& spec, const std::byte* row, int64_t cols,
+                   const InputRows& rows, size_t column) {
+    const int64_t blocks = cols / spec.block_elements;
+    return spec.activation == Activation::kQ8 ? spec.dot_q8(row, blocks, rows.quantized[column])
+                                              : spec.dot_f32(row, blocks, rows.floats[column]);
   }
 
   // The incomplete group at the end of a matrix, in memory of this thread.
@@ -337,14 +386,13 @@ class CpuOps final : public Ops {
                    float* out) {
     int64_t ff = 0;
     for (const ExpertCall& call : calls) ff = std::max(ff, call.weights.gate.rows);
-    const int64_t q8_bytes = Q8RowBytes((ff + 31) / 32 * 32);
     float* gate = ffn_scratch_.Floats(2 * assignments * ff);
     float* up = gate + assignments * ff;
-    std::byte* q8 = ffn_quantized_scratch_.Get(assignments * q8_bytes);
+    const int64_t row_bytes = MiddleRowBytes(ff);
+    std::byte* middle = ffn_middle_scratch_.Get(assignments * row_bytes);
 
     struct Rows {  // of one call
-      std::vector<Q8Row> x_quantized, h_quantized;
-      std::vector<const float*> x, h;
+      InputRows x, h;
       std::vector<float*> gate, up, out;
     };
     std::vector<Rows> rows(calls.size());
@@ -352,48 +400,56 @@ class CpuOps final : public Ops {
     int64_t row = 0;
     for (size_t c = 0; c < calls.size(); ++c) {
       Rows& r = rows[c];
+      const WeightView& down = calls[c].weights.down;
       for (const int32_t assignment : calls[c].assignments) {
         const auto token = static_cast<size_t>(assignment / top_k);
-        r.x.push_back(expert_floats_[token]);
-        if (!expert_quantized_.empty()) r.x_quantized.push_back(expert_quantized_[token]);
+        r.x.floats.push_back(expert_input_.floats[token]);
+        if (!expert_input_.rounded.empty()) r.x.rounded.push_back(expert_input_.rounded[token]);
+        if (!expert_input_.quantized.empty()) {
+          r.x.quantized.push_back(expert_input_.quantized[token]);
+        }
         r.gate.push_back(gate + row * ff);
         r.up.push_back(up + row * ff);
-        r.h.push_back(gate + row * ff);
-        r.h_quantized.push_back(Q8RowAt(q8 + row * q8_bytes, calls[c].weights.down.cols));
+        r.h.floats.push_back(gate + row * ff);
+        r.h.rounded.push_back(middle + row * row_bytes);
+        r.h.quantized.push_back(Q8RowAt(middle + row * row_bytes, down.cols));
         r.out.push_back(out + assignment * hidden_);
         ++row;
       }
-      AddWork(calls[c].weights.gate, {&r.x_quantized, &r.x, &r.gate}, &work);
-      AddWork(calls[c].weights.up, {&r.x_quantized, &r.x, &r.up}, &work);
+      AddWork(calls[c].weights.gate, {.rows = &r.x, .out = &r.gate}, &work);
+      AddWork(calls[c].weights.up, {.rows = &r.x, .out = &r.up}, &work);
     }
     RunWork(work);
 
     struct Middle {
       float* gate;
       const float* up;
-      const Q8Row* quantized;  // null: down takes floats
-      int64_t ff;
+      Q8Row quantized;
+      std::byte* rounded;
+      const WeightView* down;
     };
     std::vector<Middle> middles;
+    row = 0;
     for (size_t c = 0; c < calls.size(); ++c) {
-      const WeightView& down = calls[c].weights.down;
-      const bool q = Spec(down.format).activation == Activation::kQ8;
-      for (size_t i = 0; i < rows[c].gate.size(); ++i) {
+      for (size_t i = 0; i < rows[c].gate.size(); ++i, ++row) {
         middles.push_back({.gate = rows[c].gate[i],
                            .up = rows[c].up[i],
-                           .quantized = q ? &rows[c].h_quantized[i] : nullptr,
-                           .ff = down.cols});
+                           .quantized = rows[c].h.quantized[i],
+                           .rounded = middle + row * row_bytes,
+                           .down = &calls[c].weights.down});
       }
     }
     ForRows(static_cast<int64_t>(middles.size()), ff, [&](int64_t i) {
       const Middle& m = middles[static_cast<size_t>(i)];
-      kernels_.silu_multiply(m.gate, m.up, m.ff);
-      if (m.quantized != nullptr) kernels_.quantize_q8(m.gate, m.ff, *m.quantized);
+      const Activation activation = Spec(m.down->format).activation;
+      kernels_.silu_multiply(m.gate, m.up, m.down->cols);
+      if (activation == Activation::kQ8) kernels_.quantize_q8(m.gate, m.down->cols, m.quantized);
+      if (activation == Activation::kBF16) kernels_.bf16.round(m.gate, m.down->cols, m.rounded);
     });
 
     work.clear();
     for (size_t c = 0; c < calls.size(); ++c) {
-      AddWork(calls[c].weights.down, {&rows[c].h_quantized, &rows[c].h, &rows[c].out}, &work);
+      AddWork(calls[c].weights.down, {.rows = &rows[c].h, .out = &rows[c].out}, &work);
     }
     RunWork(work);
   }
@@ -401,13 +457,12 @@ class CpuOps final : public Ops {
   const Kernels& kernels_;
   ThreadPool& pool_;
   Scratch attention_scratch_;
-  Scratch input_scratch_;         // MatMul's quantized input
-  Scratch expert_input_scratch_;  // the staged one
+  InputScratch input_scratch_;         // MatMul's input
+  InputScratch expert_input_scratch_;  // the staged one
   Scratch ffn_scratch_;
-  Scratch ffn_quantized_scratch_;
+  Scratch ffn_middle_scratch_;
   int64_t hidden_ = 0;
-  std::vector<const float*> expert_floats_;
-  std::vector<Q8Row> expert_quantized_;
+  InputRows expert_input_;
 };
 
 class CpuDevice final : public Device {
@@ -434,12 +489,12 @@ class CpuDevice final : public Device {
   }
 
   int64_t ScratchBytes(const StepShape& step) const override {
-    const auto rounded = [](int64_t n) { return (n + 31) / 32 * 32; };
     const int64_t together =
         std::min(step.tokens * step.top_k, std::max(step.tokens, kFfnAssignments));
-    // Two quantized inputs, the middle of the experts, tables of row pointers.
-    const int64_t shared = 2 * step.tokens * Q8RowBytes(rounded(step.cols)) +
-                           together * (2 * step.ff * 4 + Q8RowBytes(rounded(step.ff)) + 512) +
+    // Two inputs in both forms, the middle of the experts, tables of row pointers.
+    const int64_t input = Q8RowBytes((step.cols + 31) / 32 * 32) + Bf16RowBytes(step.cols);
+    const int64_t shared = 2 * step.tokens * input +
+                           together * (2 * step.ff * 4 + MiddleRowBytes(step.ff) + 512) +
                            step.tokens * 128 + (1 << 20);
     // A group to pack and one to widen, of float rows at worst; attention's strips.
     const int64_t per_thread =

@@ -1,9 +1,10 @@
 // The specification: each operation as its definition reads, one number at a time, weights in the
 // file's own layout. Slow on purpose; conformance_test.cc holds every other device to it.
 //
-// Quantized formats define their product with activations rounded to int8 (tensor/q8_activation.h).
-// The device `exact` leaves that rounding out: it computes with the numbers that the file holds,
-// and is what logits of quantized files are compared with Transformers on.
+// Quantized formats define their product with activations rounded to int8
+// (tensor/q8_activation.h), BF16 with activations rounded to BF16 (tensor/bf16_activation.h). The
+// device `exact` leaves that rounding out: it computes with the numbers that the file holds, and is
+// what logits of such files are compared with Transformers on.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -29,6 +30,16 @@ void MultiplyQuantized(const WeightView& weight, const float* x, float* out) {
   for (int64_t row = 0; row < weight.rows; ++row) {
     out[row] = spec.dot_q8(weight.bytes + row * spec.row_bytes(weight.cols),
                            weight.cols / spec.block_elements, quantized);
+  }
+}
+
+void MultiplyBf16(const WeightView& weight, const float* x, float* out) {
+  const FormatSpec& spec = Spec(weight.format);
+  std::vector<uint16_t> rounded(static_cast<size_t>(weight.cols + 1));
+  RoundBf16(x, weight.cols, rounded.data());
+  for (int64_t row = 0; row < weight.rows; ++row) {
+    out[row] = spec.dot_bf16(weight.bytes + row * spec.row_bytes(weight.cols), weight.cols,
+                             rounded.data());
   }
 }
 
@@ -162,9 +173,16 @@ class ReferenceOps final : public Ops {
 
  private:
   void MultiplyToken(const WeightView& weight, const float* x, float* out) const {
-    const bool quantized = Spec(weight.format).activation == Activation::kQ8 &&
-                           activations_ == Activations::kAsFormatSays;
-    quantized ? MultiplyQuantized(weight, x, out) : MultiplyExactly(weight, x, out);
+    const Activation activation =
+        activations_ == Activations::kExact ? Activation::kF32 : Spec(weight.format).activation;
+    switch (activation) {
+      case Activation::kF32:
+        return MultiplyExactly(weight, x, out);
+      case Activation::kBF16:
+        return MultiplyBf16(weight, x, out);
+      case Activation::kQ8:
+        return MultiplyQuantized(weight, x, out);
+    }
   }
 
   static void AttendHead(const KvLayout& layout, const KvPlace& place, int64_t kv_head,
@@ -215,7 +233,8 @@ class ReferenceDevice final : public Device {
   }
   int64_t ScratchBytes(const StepShape& step) const override {
     const int64_t widest = std::max(step.cols, step.ff);
-    return Q8RowBytes((widest + 31) / 32 * 32) + 4 * widest + 2 * step.ff * 4 + (1 << 20);
+    return Q8RowBytes((widest + 31) / 32 * 32) + 2 * widest + 4 * widest + 2 * step.ff * 4 +
+           (1 << 20);
   }
 
  private:
