@@ -1,0 +1,84 @@
+// Writes a GGUF v3 file front to back: keys, tensor headers, then the tensors' bytes as they come.
+// Nothing but the header is held in memory, so a file may be larger than the machine's.
+//
+// The file appears under its name only when it is whole: until Finish() it is `path`.partial, with
+// its full length reserved, so that a full disk shows before anything is computed. A writer that is
+// destroyed earlier removes it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/status.h"
+
+namespace sluice {
+
+// How GGUF numbers a tensor type and how its blocks divide a row. Wider than `Format`: a file may
+// hold types that we cannot compute with.
+struct GgufTensorType {
+  uint32_t number = 0;
+  int block_elements = 1;
+  int block_bytes = 4;
+};
+
+class GgufWriter {
+ public:
+  // Creates `path`.partial. `architecture` becomes general.architecture, the first key.
+  static Result<GgufWriter> Create(const std::string& path, std::string_view architecture);
+  ~GgufWriter();
+  GgufWriter(const GgufWriter&) = delete;
+  GgufWriter& operator=(const GgufWriter&) = delete;
+  GgufWriter(GgufWriter&& other) noexcept;
+  GgufWriter& operator=(GgufWriter&&) = delete;
+
+  // Keys, each once. REQUIRES: before Begin().
+  void AddU32(std::string_view key, uint32_t value);
+  void AddF32(std::string_view key, float value);
+  void AddBool(std::string_view key, bool value);
+  void AddString(std::string_view key, std::string_view value);
+  void AddStrings(std::string_view key, std::span<const std::string> values);
+  void AddI32s(std::string_view key, std::span<const int32_t> values);
+  void AddF32s(std::string_view key, std::span<const float> values);
+  // A tensor; `shape` is outermost first, and whole blocks fit into the last dimension.
+  // REQUIRES: before Begin().
+  void AddTensor(std::string_view name, const GgufTensorType& type, std::span<const int64_t> shape);
+
+  // Bytes of tensors that were added, without padding.
+  uint64_t tensor_bytes() const { return tensor_bytes_; }
+
+  // Writes the header and reserves the disk. Fails if there is no room for the whole file.
+  Status Begin();
+  // The bytes of the tensors, in the order in which they were added, in pieces of any size that do
+  // not span two tensors. REQUIRES: after Begin().
+  Status Write(std::span<const std::byte> bytes);
+  // Gives the file its name, replacing what had it. REQUIRES: every tensor is complete.
+  Status Finish();
+
+ private:
+  GgufWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  void Key(std::string_view key, uint32_t type);
+  void ArrayKey(std::string_view key, uint32_t type, uint64_t count);
+  void String(std::string_view text);
+  template <typename T>
+  void Number(T value);
+  Status WriteAll(std::span<const std::byte> bytes);
+  Status Failure(const char* what) const;
+  std::string partial() const { return path_ + ".partial"; }
+
+  std::string path_;
+  int fd_ = -1;
+  std::string keys_;     // encoded
+  std::string tensors_;  // encoded
+  uint64_t key_count_ = 0;
+  std::vector<uint64_t> sizes_;  // of the tensors, in bytes
+  uint64_t tensor_bytes_ = 0;
+  uint64_t end_ = 0;      // of the tensors, from the start of their part of the file, padded
+  size_t current_ = 0;    // the tensor that is being written
+  uint64_t written_ = 0;  // of it
+};
+
+}  // namespace sluice

@@ -1,0 +1,94 @@
+// What the writer makes is read back by our reader here and by the gguf package in
+// tests/synth_test.py.
+#include "checkpoint/gguf_writer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "checkpoint/checkpoint.h"
+
+namespace sluice {
+namespace {
+
+constexpr GgufTensorType kF32 = {.number = 0, .block_elements = 1, .block_bytes = 4};
+
+std::string TemporaryPath(const char* name) {
+  return (std::filesystem::temp_directory_path() / (std::to_string(getpid()) + name)).string();
+}
+
+Status WriteTwoTensors(const std::string& path) {
+  SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, "toy"));
+  out.AddU32("a.number", 7);
+  out.AddF32("a.float", 0.5F);
+  out.AddBool("a.bool", true);
+  const std::vector<std::string> words = {"", "zwei"};
+  out.AddStrings("a.words", words);
+  const std::vector<int32_t> numbers = {-1, 2};
+  out.AddI32s("a.numbers", numbers);
+  const std::vector<float> floats = {1.5F};
+  out.AddF32s("a.floats", floats);
+  const std::vector<int64_t> odd = {3};  // 12 bytes: padding before the next tensor
+  const std::vector<int64_t> matrix = {2, 4};
+  out.AddTensor("odd", kF32, odd);
+  out.AddTensor("matrix", kF32, matrix);
+  SLUICE_TRY(out.Begin());
+  std::vector<float> values(11);
+  std::iota(values.begin(), values.end(), 1.0F);
+  const auto bytes = std::as_bytes(std::span(values));
+  SLUICE_TRY(out.Write(bytes.first(5)));  // pieces of any size
+  SLUICE_TRY(out.Write(bytes.subspan(5, 7)));
+  SLUICE_TRY(out.Write(bytes.subspan(12)));
+  return out.Finish();
+}
+
+TEST(GgufWriterTest, WhatIsWrittenIsRead) {
+  const std::string path = TemporaryPath("_writer.gguf");
+  ASSERT_TRUE(WriteTwoTensors(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  auto opened = OpenCheckpoint(path);
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  const Metadata& keys = opened->metadata;
+  EXPECT_EQ(*keys.String("general.architecture"), "toy");
+  EXPECT_EQ(*keys.Int("a.number", 0, 100), 7);
+  EXPECT_EQ(*keys.Float("a.float"), 0.5);
+  EXPECT_EQ(*keys.BoolOr("a.bool", false), true);
+  EXPECT_EQ(**keys.Strings("a.words"), (std::vector<std::string>{"", "zwei"}));
+  EXPECT_EQ(**keys.Ints("a.numbers"), (std::vector<int64_t>{-1, 2}));
+  EXPECT_EQ(**keys.Floats("a.floats"), (std::vector<double>{1.5}));
+  const auto matrix = opened->tensors.Matrix("matrix", 2, 4);
+  ASSERT_TRUE(matrix.ok()) << matrix.status().message();
+  EXPECT_EQ(matrix->offset % 32, 0U);
+  float values[8] = {};
+  ASSERT_TRUE(matrix->file->ReadAt(matrix->offset, std::as_writable_bytes(std::span(values))).ok());
+  EXPECT_EQ(values[0], 4.0F);
+  EXPECT_EQ(values[7], 11.0F);
+  std::filesystem::remove(path);
+}
+
+TEST(GgufWriterTest, AnUnfinishedFileIsRemovedAndAnOldOneStays) {
+  const std::string path = TemporaryPath("_unfinished.gguf");
+  ASSERT_TRUE(WriteTwoTensors(path).ok());
+  const auto bytes = std::filesystem::file_size(path);
+  {
+    auto out = GgufWriter::Create(path, "toy");
+    ASSERT_TRUE(out.ok());
+    ASSERT_TRUE(out->Begin().ok());
+    EXPECT_TRUE(std::filesystem::exists(path + ".partial"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  EXPECT_EQ(std::filesystem::file_size(path), bytes);
+  std::filesystem::remove(path);
+}
+
+TEST(GgufWriterTest, AFolderThatIsNotThereIsNamed) {
+  const auto out = GgufWriter::Create("/no/such/folder/x.gguf", "toy");
+  ASSERT_FALSE(out.ok());
+  EXPECT_NE(out.status().message().find("/no/such/folder/x.gguf"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice
