@@ -106,9 +106,10 @@ def default_section(sluice, traces, folder):
     heads = ["trace", "tokens", "C", "misses per token: lru", "eviction alone", "default",
              "gap: eviction alone", "default", "stall, ms: lru", "eviction alone", "default"]
     lines = ["## default", "",
-             f"`default` is `eviction = learned` and one guess ahead with p >= 0.8. Threshold and budget were "
-             f"chosen on the first {CHOSEN_ON} tokens of each", "trace; *others* are tokens after them. "
-             "*eviction alone* is the same without guesses.", "",
+             "`default` is `eviction = learned` and one guess ahead with p >= 0.8. Threshold and budget "
+             "were",
+             f"chosen on the first {CHOSEN_ON} tokens of each trace; *others* are tokens after them. "
+             "*eviction alone* is", "the same without guesses.", "",
              "| " + " | ".join(heads) + " |", "| --- |" + " --- |" * (len(heads) - 1)]
     for name, size, title in TRACES:
         if (traces / name).exists():
@@ -116,8 +117,8 @@ def default_section(sluice, traces, folder):
     return "\n".join(lines) + "\n"
 
 
-# Lines of the module that decides about experts in each system, and of MoE-PolicyLang v0.7's equivalent:
-# both as MoE-PolicyLang's README has them (~: estimated there from the paper).
+# Lines of the module that decides about experts in each system, and of MoE-PolicyLang v0.7's
+# equivalent: both as MoE-PolicyLang's README has them (~: estimated there from the paper).
 SYSTEMS = [("Fiddler", "fiddler", "280", "7"), ("HybriMoE", "hybrimoe", "~500", "14"),
            ("MoE-Infinity", "moe_infinity", "520", "16"), ("vLLM", "vllm_resident", "300", "12"),
            ("ExpertFlow", "expertflow_2410", "~400", "16"), ("FineMoE", "finemoe", "~350", "25")]
@@ -126,8 +127,9 @@ SYSTEMS = [("Fiddler", "fiddler", "280", "7"), ("HybriMoE", "hybrimoe", "~500", 
 def systems_section(policies):
     """Lines that a person writes to have a system's policy."""
     lines = ["## What a policy takes to write", "",
-             "Lines that are neither blank nor a comment. The files here say more than MoE-PolicyLang's: every "
-             "number that the", "system's code or paper fixes stands in them.", "",
+             "Lines that are neither blank nor a comment. The files here say more than "
+             "MoE-PolicyLang's: every number", "that the system's code or paper fixes stands in them.",
+             "",
              "| system | its module | MoE-PolicyLang v0.7 | here | module / here |",
              "| --- | --- | --- | --- | --- |"]
     for system, name, module, theirs in SYSTEMS:

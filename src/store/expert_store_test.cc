@@ -135,7 +135,10 @@ TEST_F(ExpertStoreTest, PrefetchesNeverShowInTheBytes) {
           const int64_t count = call % 16 == 0 ? 32 : 4;
           ASSERT_TRUE(Call(store.get(), call % 6, Groups(count)).ok());
         }
-        EXPECT_GT(core_->totals().prefetches, 0U);
+        // Too few slots for what the layers choose at once leave none for guesses to wait in.
+        const bool room = insert != PrefetchInsert::kStaging || core_->staging_slots() > 0;
+        EXPECT_TRUE(room || slots < 60);
+        EXPECT_EQ(core_->totals().prefetches > 0, room) << slots;
       }
     }
   }
