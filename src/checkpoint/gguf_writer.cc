@@ -181,7 +181,7 @@ Status GgufWriter::Finish() {
   if (fsync(fd_) != 0) return Failure("cannot write");
   if (close(std::exchange(fd_, -1)) != 0) return Failure("cannot write");
   if (std::rename(partial().c_str(), path_.c_str()) != 0) {
-    const Status failure = Failure("cannot rename");
+    Status failure = Failure("cannot rename");
     unlink(partial().c_str());
     return failure;
   }

@@ -154,10 +154,10 @@ class ReplayCommand final : public Command {
   }
 
   static CompileOptions CompileFor(const TraceMeta& meta, const LinkModel& link) {
-    return {.shape = ModelShape{.layers = static_cast<int32_t>(meta.layers),
-                                .experts = static_cast<int32_t>(meta.experts),
-                                .top_k = static_cast<int32_t>(meta.top_k),
-                                .expert_bytes = static_cast<uint64_t>(link.expert_bytes)},
+    return {.shape = TargetModel{.layers = static_cast<int32_t>(meta.layers),
+                                 .experts = static_cast<int32_t>(meta.experts),
+                                 .top_k = static_cast<int32_t>(meta.top_k),
+                                 .expert_bytes = static_cast<uint64_t>(link.expert_bytes)},
             .use = PolicyUse::kReplay};
   }
 

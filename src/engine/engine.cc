@@ -124,7 +124,7 @@ class Engine::Impl {
   };
 
   Result<MemoryPlan> Plan(const EngineOptions& options);
-  ModelShape Shape() const;
+  TargetModel Shape() const;
   Status CreateCore(const MemoryPlan& plan);
   ClockReadings ReadClocks() const;
   Result<std::vector<int32_t>> PromptIds(const Request& request) const;
@@ -198,7 +198,7 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   return plan;
 }
 
-ModelShape Engine::Impl::Shape() const {
+TargetModel Engine::Impl::Shape() const {
   return {.layers = static_cast<int32_t>(model_.spec.layers),
           .experts = static_cast<int32_t>(model_.spec.moe.experts),
           .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
@@ -206,7 +206,7 @@ ModelShape Engine::Impl::Shape() const {
 }
 
 Status Engine::Impl::CreateCore(const MemoryPlan& plan) {
-  const ModelShape shape = Shape();
+  const TargetModel shape = Shape();
   const DecisionCore::Setup setup{.shape = {.layers = shape.layers, .experts = shape.experts},
                                   .top_k = shape.top_k,
                                   .slots = plan.slots,

@@ -21,7 +21,7 @@
 namespace sluice {
 
 // The model that a policy is checked against.
-struct ModelShape {
+struct TargetModel {
   int32_t layers = 0;   // with experts
   int32_t experts = 0;  // per layer
   int32_t top_k = 0;
@@ -33,7 +33,7 @@ struct ModelShape {
 enum class PolicyUse { kEngine, kReplay };  // belady knows the future: only a replay can
 
 struct CompileOptions {
-  std::optional<ModelShape> shape;  // without it, rules about the model are not checked
+  std::optional<TargetModel> shape;  // without it, rules about the model are not checked
   PolicyUse use = PolicyUse::kEngine;
 };
 

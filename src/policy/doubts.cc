@@ -164,7 +164,7 @@ bool Unthresholded(const PrefetchSpec& prefetch) {
 
 void DoubtNumbers(const PolicySpec& spec, const CompileOptions& options, const FoundRule& found) {
   if (!options.shape) return;
-  const ModelShape& shape = *options.shape;
+  const TargetModel& shape = *options.shape;
   const std::optional<double> slots = SlotsOf(spec.cache.capacity, spec.cache.scope, options);
   if (slots && spec.cache.scope == Scope::kLayer && *slots < 2.0 * shape.top_k &&
       *slots < shape.experts) {

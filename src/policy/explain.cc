@@ -153,7 +153,7 @@ class Explainer {
     if (cache.backend == Backend::kPageCache) {
       line = "Experts stay in the page cache of the operating system, which decides what to keep";
     } else if (const std::optional<double> slots = Slots()) {
-      const ModelShape& shape = *options_.shape;
+      const TargetModel& shape = *options_.shape;
       const bool layer = cache.scope == Scope::kLayer;
       const double all = layer ? *slots * shape.layers : *slots;
       line += fmt::format(
@@ -319,7 +319,7 @@ class Explainer {
       Say("With --model it is checked against that model, and numbers are given for it.");
       return;
     }
-    const ModelShape& shape = *options_.shape;
+    const TargetModel& shape = *options_.shape;
     const int64_t per_token = int64_t{shape.layers} * shape.top_k;
     const double bytes = static_cast<double>(per_token) * static_cast<double>(shape.expert_bytes);
     std::string line = fmt::format(

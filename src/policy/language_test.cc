@@ -230,7 +230,7 @@ TEST(Show, SaysWhereEveryValueComesFrom) {
 }
 
 TEST(Explain, GivesNumbersForAModel) {
-  const CompileOptions options{.shape = ModelShape{48, 128, 8, 2654208}};
+  const CompileOptions options{.shape = TargetModel{48, 128, 8, 2654208}};
   const CompiledFile file =
       CompileFile("policy a { cache { capacity = 25% } }", "test.moe", options);
   const std::string text =
@@ -244,9 +244,9 @@ TEST(Explain, GivesNumbersForAModel) {
 // ---- what is shipped
 
 TEST(Shipped, AllCompileForSmallAndLargeModels) {
-  const std::vector<std::optional<ModelShape>> shapes = {
-      std::nullopt, ModelShape{4, 32, 4, 100000}, ModelShape{24, 32, 4, 13200000},
-      ModelShape{48, 128, 8, 2654208}, ModelShape{32, 8, 2, 90000000}};
+  const std::vector<std::optional<TargetModel>> shapes = {
+      std::nullopt, TargetModel{4, 32, 4, 100000}, TargetModel{24, 32, 4, 13200000},
+      TargetModel{48, 128, 8, 2654208}, TargetModel{32, 8, 2, 90000000}};
   for (const ShippedPolicy& shipped : ShippedPolicies()) {
     for (const auto& shape : shapes) {
       const CompiledFile file =

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const std::string_view source(reinterpret_cast<const char*>(bytes), size);
   const sluice::CompileOptions options{
       .shape =
-          sluice::ModelShape{.layers = 12, .experts = 32, .top_k = 4, .expert_bytes = 1000000}};
+          sluice::TargetModel{.layers = 12, .experts = 32, .top_k = 4, .expert_bytes = 1000000}};
   const sluice::CompiledFile plain = sluice::CompileFile(source, "fuzz");
   const sluice::CompiledFile file = sluice::CompileFile(source, "fuzz", options);
   if (file.diagnostics.RenderAll().empty() != file.diagnostics.found().empty()) std::abort();

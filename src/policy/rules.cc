@@ -151,7 +151,7 @@ class Checker {
     }
   }
 
-  void PinsOfModel(const ModelShape& shape) {
+  void PinsOfModel(const TargetModel& shape) {
     std::vector<bool> pinned(static_cast<size_t>(shape.all_experts()));
     for (const PinRange& pin : cache_.pins) {
       // "24..*" means those that there are; a number means exactly that one.
@@ -312,7 +312,7 @@ std::optional<double> SlotsOf(const Capacity& capacity, Scope scope,
                               const CompileOptions& options) {
   if (capacity.kind == Capacity::Kind::kSlots) return capacity.amount;
   if (capacity.kind == Capacity::Kind::kAuto || !options.shape) return std::nullopt;
-  const ModelShape& shape = *options.shape;
+  const TargetModel& shape = *options.shape;
   const double layers = scope == Scope::kLayer ? shape.layers : 1;
   double slots = capacity.amount * static_cast<double>(shape.all_experts()) / layers;
   if (capacity.kind == Capacity::Kind::kBytes) {

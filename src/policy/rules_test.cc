@@ -25,7 +25,7 @@ struct Case {
 
 std::set<std::string> Codes(const std::string& source, With model) {
   CompileOptions options;
-  if (model == With::kModel) options.shape = ModelShape{12, 32, 4, 1000000};
+  if (model == With::kModel) options.shape = TargetModel{12, 32, 4, 1000000};
   const CompiledFile file = CompileFile(source, "test.moe", options);
   std::set<std::string> codes;
   for (const Diagnostic& found : file.diagnostics.found()) codes.emplace(found.code);
