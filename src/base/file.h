@@ -56,6 +56,8 @@ struct AlignedExtent {
   uint64_t bytes = 0;  // a multiple of kDirectAlignment
   uint64_t skip = 0;   // offset of the wanted bytes in the buffer
 };
+// The most that AlignedExtent::bytes can exceed the bytes that were asked for.
+inline constexpr uint64_t kAlignedExtentSlack = 2 * kDirectAlignment;
 
 struct ReadRequest {
   const File* file = nullptr;  // outlives the completion

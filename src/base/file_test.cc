@@ -75,7 +75,7 @@ TEST_P(ReadQueueTest, DeliversEveryReadWhateverItsAlignment) {
     const uint64_t offset = random() % (content_.size() - 2);
     const uint64_t bytes = 1 + random() % std::min<uint64_t>(content_.size() - 1 - offset, 300000);
     const AlignedExtent extent = ReadQueue::Extent(**file, offset, bytes);
-    EXPECT_LE(extent.bytes, bytes + 2 * kDirectAlignment);
+    EXPECT_LE(extent.bytes, bytes + kAlignedExtentSlack);
     reads.push_back({offset, bytes, PageBuffer::Allocate(extent.bytes, "test").value()});
   }
   for (size_t i = 0; i < reads.size(); ++i) {
