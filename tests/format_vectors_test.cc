@@ -49,8 +49,8 @@ TEST(FormatTest, NamesAndNumbersFindEachOther) {
     for (const FormatField& field : spec.fields) unit_bytes += field.count * field.width;
     EXPECT_EQ(unit_bytes, spec.block_bytes) << spec.name;
   }
-  EXPECT_FALSE(FormatOfGgufType(20).has_value());
-  EXPECT_EQ(GgufTypeName(20), "IQ4_NL");
+  EXPECT_FALSE(FormatOfGgufType(16).has_value());
+  EXPECT_EQ(GgufTypeName(16), "IQ2_XXS");
 }
 
 }  // namespace

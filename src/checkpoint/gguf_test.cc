@@ -132,7 +132,7 @@ TEST_F(GgufTest, WhatCannotBeIsNamed) {
                   .Raw<uint32_t>(7)
                   .Raw<uint8_t>(1),
               "twice");
-  ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {32}, 20, 0).Pad(), "IQ4_NL");
+  ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {32}, 16, 0).Pad(), "IQ2_XXS");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {33}, 8, 0).Pad().Zeros(64), "blocks");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {}, 0, 0).Pad().Zeros(64), "dimensions");
   ExpectError(GgufBuilder().Header(1, 0).Tensor("t", {0}, 0, 0).Pad().Zeros(64), "shape");

@@ -25,14 +25,16 @@ std::vector<std::byte> RandomWeights(Format format, int64_t rows, int64_t cols,
   for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(spec.block_bytes)) {
     for (const FormatField& field : spec.fields) {
       for (int i = 0; i < field.count; ++i) {
-        const size_t place = at + static_cast<size_t>(field.offset + i * field.width);
+        std::byte* place = bytes.data() + at + field.offset + ptrdiff_t{i} * field.width;
         const float value = std::ldexp(1.0F + static_cast<float>((*random)() % 100) / 100, -6);
         const float either = (*random)() % 2 == 0 ? value : -value;
-        if (field.width == 2) {
+        if (field.width == 1) {  // MXFP4's exponent
+          *place = static_cast<std::byte>(118 + (*random)() % 8);
+        } else if (field.width == 2 && !(format == Format::kIQ4_XS && i == 1)) {
           const uint16_t half = format == Format::kBF16 ? F32ToBf16(either) : F32ToF16(either);
-          std::memcpy(bytes.data() + place, &half, 2);
+          std::memcpy(place, &half, 2);
         } else if (format == Format::kF32) {
-          std::memcpy(bytes.data() + place, &either, 4);
+          std::memcpy(place, &either, 4);
         }
       }
     }
@@ -102,10 +104,20 @@ TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
   }
 }
 
+// Equal bits, or both NaN.
+void ExpectSame(const std::vector<float>& expected, const std::vector<float>& actual,
+                const std::string& what) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (std::isnan(expected[i]) && std::isnan(actual[i])) continue;
+    ASSERT_EQ(std::memcmp(&expected[i], &actual[i], sizeof(float)), 0)
+        << what << " element " << i << ": " << actual[i] << " instead of " << expected[i];
+  }
+}
+
 TEST_P(ConformanceTest, HostileActivationsStayDefined) {
-  const int64_t cols = 256;
-  for (const Format format : {Format::kQ4_0, Format::kBF16}) {
-    const Packed weight(*device_, format, 16, cols, &random_);
+  for (const FormatSpec& spec : AllFormats()) {
+    const int64_t cols = 256;
+    const Packed weight(*device_, spec.format, 16, cols, &random_);
     for (const float poison : {NAN, INFINITY, -INFINITY, 3.4e38F, 1e38F, 1e-42F}) {
       std::vector<float> x = RandomFloats(cols, &random_);
       x[37] = poison;
@@ -115,14 +127,29 @@ TEST_P(ConformanceTest, HostileActivationsStayDefined) {
       const Product product{.weight = weight.device_view, .out = actual.data()};
       reference_->ops().MatMul(x.data(), 1, {&reference, 1});
       device_->ops().MatMul(x.data(), 1, {&product, 1});
-      for (int i = 0; i < 16; ++i) {
-        EXPECT_EQ(std::isnan(expected[static_cast<size_t>(i)]),
-                  std::isnan(actual[static_cast<size_t>(i)]))
-            << poison;
-        if (!std::isnan(expected[static_cast<size_t>(i)])) {
-          EXPECT_EQ(expected[static_cast<size_t>(i)], actual[static_cast<size_t>(i)]) << poison;
-        }
-      }
+      ExpectSame(expected, actual, std::string(spec.name) + " times " + std::to_string(poison));
+    }
+  }
+}
+
+// Any bytes: scales that are infinite, NaN, subnormal or huge.
+TEST_P(ConformanceTest, HostileWeightsStayDefined) {
+  for (const FormatSpec& spec : AllFormats()) {
+    const int64_t rows = 33;
+    const int64_t cols = spec.block_elements * 3;
+    for (int round = 0; round < 20; ++round) {
+      Packed weight(*device_, spec.format, rows, cols, &random_);
+      for (std::byte& b : weight.file) b = static_cast<std::byte>(random_());
+      device_->Pack(spec.format, rows, cols, weight.file.data(), weight.device.data());
+      const int64_t tokens = 3;
+      const std::vector<float> x = RandomFloats(tokens * cols, &random_);
+      std::vector<float> expected(static_cast<size_t>(tokens * rows));
+      std::vector<float> actual(expected.size());
+      const Product reference{.weight = weight.file_view, .out = expected.data()};
+      const Product product{.weight = weight.device_view, .out = actual.data()};
+      reference_->ops().MatMul(x.data(), tokens, {&reference, 1});
+      device_->ops().MatMul(x.data(), tokens, {&product, 1});
+      ExpectSame(expected, actual, spec.name);
     }
   }
 }
@@ -200,6 +227,35 @@ TEST_P(ConformanceTest, ExpertsAreEqualBitForBit) {
     device_->ops().ExpertFfn(calls, top_k, actual.data());
     EXPECT_EQ(std::memcmp(expected.data(), actual.data(), expected.size() * 4), 0)
         << Spec(format).name;
+  }
+}
+
+// Experts as files have them: formats mixed within one, and widths that no block of 256 divides.
+TEST_P(ConformanceTest, MixedExpertsAreEqualBitForBit) {
+  struct Mixture {
+    int64_t hidden, ff;
+    Format gate, up, down;
+  };
+  for (const Mixture& m : {Mixture{512, 1408, Format::kQ4_K, Format::kQ5_K, Format::kQ5_0},
+                           Mixture{256, 1408, Format::kQ6_K, Format::kIQ4_XS, Format::kQ5_1},
+                           Mixture{288, 2880, Format::kMXFP4, Format::kBF16, Format::kMXFP4},
+                           Mixture{2880, 96, Format::kMXFP4, Format::kIQ4_NL, Format::kBF16}}) {
+    const Packed gate(*device_, m.gate, m.ff, m.hidden, &random_);
+    const Packed up(*device_, m.up, m.ff, m.hidden, &random_);
+    const Packed down(*device_, m.down, m.hidden, m.ff, &random_);
+    const std::vector<int32_t> assignments = {0, 1, 2};
+    const ExpertCall reference_call{.weights = {gate.file_view, up.file_view, down.file_view},
+                                    .assignments = assignments};
+    const ExpertCall call{.weights = {gate.device_view, up.device_view, down.device_view},
+                          .assignments = assignments};
+    const std::vector<float> x = RandomFloats(3 * m.hidden, &random_);
+    std::vector<float> expected(x.size());
+    std::vector<float> actual(x.size());
+    reference_->ops().StageExpertInput(x.data(), 3, m.hidden);
+    reference_->ops().ExpertFfn({&reference_call, 1}, 1, expected.data());
+    device_->ops().StageExpertInput(x.data(), 3, m.hidden);
+    device_->ops().ExpertFfn({&call, 1}, 1, actual.data());
+    ExpectSame(expected, actual, Spec(m.down).name);
   }
 }
 

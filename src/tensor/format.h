@@ -11,12 +11,26 @@
 #include "tensor/formats/bf16.h"
 #include "tensor/formats/f16.h"
 #include "tensor/formats/f32.h"
+#include "tensor/formats/iq4_nl.h"
+#include "tensor/formats/iq4_xs.h"
+#include "tensor/formats/mxfp4.h"
+#include "tensor/formats/q2_k.h"
+#include "tensor/formats/q3_k.h"
 #include "tensor/formats/q4_0.h"
+#include "tensor/formats/q4_1.h"
 #include "tensor/formats/q4_k.h"
+#include "tensor/formats/q5_0.h"
+#include "tensor/formats/q5_1.h"
+#include "tensor/formats/q5_k.h"
 #include "tensor/formats/q6_k.h"
 #include "tensor/formats/q8_0.h"
 
-#define SLUICE_FORMATS(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_K) X(Q6_K)
+// clang-format off
+#define SLUICE_FORMATS(X)                                    \
+  X(F32) X(F16) X(BF16)                                      \
+  X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(IQ4_NL) X(MXFP4) \
+  X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
+// clang-format on
 
 namespace sluice {
 
@@ -49,7 +63,7 @@ const FormatSpec& Spec(Format format);
 std::span<const FormatSpec> AllFormats();
 std::optional<Format> FormatOfGgufType(uint32_t type);
 std::optional<Format> FormatByName(std::string_view name);
-// The name of a GGUF tensor type, also of those that are not supported ("IQ4_XS"); "an unknown
+// The name of a GGUF tensor type, also of those that are not supported ("IQ2_XXS"); "an unknown
 // type" else.
 std::string_view GgufTypeName(uint32_t type);
 

@@ -8,7 +8,7 @@
 //                                      x is one Q8BlockView per 32 elements. With kF32 the product
 //                                      is sum = fma(decoded[k], x[k], sum), k ascending; with kBF16
 //                                      (blocks of one element) the one of tensor/bf16_activation.h.
-//   kFields, kPackBlocks               how a block divides into units of 2 or 4 bytes, for layouts
+//   kFields, kPackBlocks               how a block divides into units of 1, 2 or 4 bytes, for layouts
 //                                      that interleave rows (device/cpu/row_group.h)
 #pragma once
 
@@ -22,7 +22,7 @@ namespace sluice {
 
 enum class Activation { kF32, kBF16, kQ8 };
 
-// `count` units of `width` bytes (2 or 4) from `offset` of the block.
+// `count` units of `width` bytes (1, 2 or 4) from `offset` of the block.
 struct FormatField {
   int offset;
   int count;

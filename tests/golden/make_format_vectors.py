@@ -17,7 +17,12 @@ from safetensors.numpy import load_file, save_file
 
 BLOCKS = 48
 # format -> byte offsets of the f16 fields of a block
-SCALES = {"F16": [0], "BF16": [0], "Q8_0": [0], "Q4_0": [0], "Q4_K": [0, 2], "Q6_K": [208]}
+SCALES = {"F16": [0], "BF16": [0], "Q8_0": [0], "Q4_0": [0], "Q4_K": [0, 2], "Q6_K": [208],
+          "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "IQ4_NL": [0], "MXFP4": [], "Q2_K": [80, 82],
+          "Q3_K": [108], "Q5_K": [0, 2], "IQ4_XS": [0]}
+# The same for scales that are an 8-bit exponent: the first blocks get these.
+EXPONENTS = {"MXFP4": 0}
+EDGE_EXPONENTS = [0, 1, 2, 3, 127, 128, 252, 253, 254, 255]
 EDGES = [0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E01]
 
 
@@ -33,6 +38,8 @@ def vectors():
                 sane = 0x2000 + 37 * block
                 value = EDGES[block] if block < len(EDGES) else sane
                 blocks[block, offset:offset + 2] = [value & 0xFF, value >> 8]
+        if name in EXPONENTS:
+            blocks[:len(EDGE_EXPONENTS), EXPONENTS[name]] = EDGE_EXPONENTS
         with np.errstate(all="ignore"):
             values = gguf.quants.dequantize(blocks, kind).astype(np.float32)
         tensors[f"{name}.bytes"] = blocks.reshape(-1)

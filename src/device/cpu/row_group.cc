@@ -36,11 +36,8 @@ void PackGroup(const FormatSpec& spec, int64_t rows, int64_t cols, const std::by
                std::byte* to) {
   const int64_t row_bytes = spec.row_bytes(cols);
   ForEachUnit(spec, cols, [&](int64_t in_row, int64_t in_group, int width) {
-    if (width == 4) {
-      CopyUnits<4>(rows, row_bytes, from + in_row, to + in_group * rows);
-    } else {
-      CopyUnits<2>(rows, row_bytes, from + in_row, to + in_group * rows);
-    }
+    const auto copy = width == 4 ? CopyUnits<4> : width == 2 ? CopyUnits<2> : CopyUnits<1>;
+    copy(rows, row_bytes, from + in_row, to + in_group * rows);
   });
 }
 

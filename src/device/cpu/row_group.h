@@ -1,11 +1,11 @@
 // The weight layout of the CPU kernels: groups of 16 rows, interleaved unit by unit.
 //
-// A block of the file's format divides into units of 2 or 4 bytes (FormatSpec::fields). A group
+// A block of the file's format divides into units of 1, 2 or 4 bytes (FormatSpec::fields). A group
 // stores, unit by unit, the unit of its first row, of its second row, ... so that one vector load
 // brings the same place of 16 rows: a lane is an output element, and no sums across lanes are
-// needed. Formats whose block has one 2-byte scale take two blocks together, so that lines stay 64
-// bytes long; a last odd block stands alone. A group of r < 16 rows at the end of a matrix
-// interleaves r rows. Just the bytes of the file, permuted.
+// needed. Formats whose block has one 2-byte scale take two blocks together, those with one of
+// 1 byte four, so that lines stay 64 bytes long; what is left at the end stands alone. A group of r
+// < 16 rows at the end of a matrix interleaves r rows. Just the bytes of the file, permuted.
 #pragma once
 
 #include <cstddef>
