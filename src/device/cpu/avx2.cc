@@ -46,12 +46,24 @@ struct Isa {
     const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
   }
+  // Bytes and 16-bit numbers, zero-extended.
+  static SLUICE_INLINE I LoadU8(const std::byte* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static SLUICE_INLINE I LoadU16(const std::byte* p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
   static SLUICE_INLINE void StoreF(float* p, F v) { _mm256_storeu_ps(p, v); }
   static SLUICE_INLINE F Zero() { return _mm256_setzero_ps(); }
   static SLUICE_INLINE I Set1(int32_t v) { return _mm256_set1_epi32(v); }
   static SLUICE_INLINE F Set1F(float v) { return _mm256_set1_ps(v); }
   static SLUICE_INLINE I And(I a, I b) { return _mm256_and_si256(a, b); }
   static SLUICE_INLINE I Or(I a, I b) { return _mm256_or_si256(a, b); }
+  static SLUICE_INLINE I Add(I a, I b) { return _mm256_add_epi32(a, b); }
+  static SLUICE_INLINE I Sub(I a, I b) { return _mm256_sub_epi32(a, b); }
+  static SLUICE_INLINE I ShiftRightBy(I v, int bits) {
+    return _mm256_srl_epi32(v, _mm_cvtsi32_si128(bits));
+  }
   template <int kBits>
   static SLUICE_INLINE I ShiftRight(I v) {
     return _mm256_srli_epi32(v, kBits);
@@ -67,14 +79,30 @@ struct Isa {
     return _mm256_srai_epi32(_mm256_slli_epi32(v, 24 - 8 * kByte), 24);
   }
   // vpmaddubsw saturates at int16: our unsigned operands are below 64 (2 * 63 * 127 fits), and
-  // DotS8 passes magnitudes of at most 128 (2 * 128 * 127 = 32512 fits).
+  // DotBiased passes magnitudes of at most 128 (2 * 128 * 127 = 32512 fits).
   static SLUICE_INLINE I DotU8(I sum, I u, I s) {
     const I pairs = _mm256_maddubs_epi16(u, s);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
-  static SLUICE_INLINE I DotS8(I sum, I s, I t) {
+  static SLUICE_INLINE I Biased(I s) { return s; }
+  static SLUICE_INLINE I DotBiased(I sum, I s, I t) {
     return DotU8(sum, _mm256_abs_epi8(s), _mm256_sign_epi8(t, s));
   }
+  // 16 bytes, and for each byte 0..15 of `indices` the one that it names.
+  static SLUICE_INLINE I Table(const int8_t* t) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(t)));
+  }
+  static SLUICE_INLINE I LookUp(I table, I indices) { return _mm256_shuffle_epi8(table, indices); }
+  // Byte b of each lane is 16 if the lane's bit kFirst + b is set, else 0. kFirst: a multiple of 4.
+  template <int kFirst>
+  static SLUICE_INLINE I SpreadBits(I v) {
+    const I order = _mm256_broadcastsi128_si256(_mm_add_epi8(
+        _mm_set_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0), _mm_set1_epi8(kFirst / 8)));
+    const I bits = Set1(kFirst % 8 == 0 ? 0x08040201 : static_cast<int32_t>(0x80402010U));
+    const I set = _mm256_cmpeq_epi8(And(LookUp(v, order), bits), bits);
+    return And(set, Set1(0x10101010));
+  }
+  static SLUICE_INLINE F AsFloat(I v) { return _mm256_castsi256_ps(v); }
   static SLUICE_INLINE F ToFloat(I v) { return _mm256_cvtepi32_ps(v); }
   static SLUICE_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static SLUICE_INLINE F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }

@@ -56,12 +56,24 @@ struct Isa {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
   }
+  // Bytes and 16-bit numbers, zero-extended.
+  static SLUICE_INLINE I LoadU8(const std::byte* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static SLUICE_INLINE I LoadU16(const std::byte* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
   static SLUICE_INLINE void StoreF(float* p, F v) { _mm512_storeu_ps(p, v); }
   static SLUICE_INLINE F Zero() { return _mm512_setzero_ps(); }
   static SLUICE_INLINE I Set1(int32_t v) { return _mm512_set1_epi32(v); }
   static SLUICE_INLINE F Set1F(float v) { return _mm512_set1_ps(v); }
   static SLUICE_INLINE I And(I a, I b) { return _mm512_and_si512(a, b); }
   static SLUICE_INLINE I Or(I a, I b) { return _mm512_or_si512(a, b); }
+  static SLUICE_INLINE I Add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static SLUICE_INLINE I Sub(I a, I b) { return _mm512_sub_epi32(a, b); }
+  static SLUICE_INLINE I ShiftRightBy(I v, int bits) {
+    return _mm512_srl_epi32(v, _mm_cvtsi32_si128(bits));
+  }
   template <int kBits>
   static SLUICE_INLINE I ShiftRight(I v) {
     return _mm512_srli_epi32(v, kBits);
@@ -78,9 +90,24 @@ struct Isa {
     return _mm512_srai_epi32(_mm512_slli_epi32(v, 24 - 8 * kByte), 24);
   }
   static SLUICE_INLINE I DotU8(I sum, I u, I s) { return _mm512_dpbusd_epi32(sum, u, s); }
-  static SLUICE_INLINE I DotS8(I sum, I s, I t) {
-    return DotU8(sum, _mm512_xor_si512(s, Set1(static_cast<int32_t>(0x80808080U))), t);
+  static SLUICE_INLINE I Biased(I s) {
+    return _mm512_xor_si512(s, Set1(static_cast<int32_t>(0x80808080U)));
   }
+  static SLUICE_INLINE I DotBiased(I sum, I s, I t) { return DotU8(sum, s, t); }
+  // 16 bytes, and for each byte 0..15 of `indices` the one that it names.
+  static SLUICE_INLINE I Table(const int8_t* t) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(t)));
+  }
+  static SLUICE_INLINE I LookUp(I table, I indices) { return _mm512_shuffle_epi8(table, indices); }
+  // Byte b of each lane is 16 if the lane's bit kFirst + b is set, else 0. kFirst: a multiple of 4.
+  template <int kFirst>
+  static SLUICE_INLINE I SpreadBits(I v) {
+    const I order = _mm512_broadcast_i32x4(_mm_add_epi8(
+        _mm_set_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0), _mm_set1_epi8(kFirst / 8)));
+    const I bits = Set1(kFirst % 8 == 0 ? 0x08040201 : static_cast<int32_t>(0x80402010U));
+    return _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(LookUp(v, order), bits), Set1(0x10101010));
+  }
+  static SLUICE_INLINE F AsFloat(I v) { return _mm512_castsi512_ps(v); }
   static SLUICE_INLINE F ToFloat(I v) { return _mm512_cvtepi32_ps(v); }
   static SLUICE_INLINE F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static SLUICE_INLINE F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }

@@ -4,7 +4,8 @@
 //   Isa::I, Isa::F            vectors of kLanes int32 / float, kLanes = 8 or 16
 //   Load, LoadF, Set1, ...    see avx512.cc
 //   DotU8(acc, u, s)          acc + u . s per lane over 4 unsigned x signed bytes
-//   DotS8(acc, s, t)          the same for signed bytes; needs -kSignedBias * sum(t) added once
+//   DotBiased(acc, Biased(s), t)   the same for signed bytes s; needs -kSignedBias * sum(t) added
+//                             once
 //
 // Tiles: for 16 rows, lanes are rows; with 8 lanes the group is walked in two halves. Every output
 // element has one accumulator and meets its blocks in ascending order: just the operations of
@@ -21,9 +22,9 @@ SLUICE_INLINE int32_t LoadDword(const int8_t* p) {
 constexpr int kPrefetchBytes = 8192;
 SLUICE_INLINE void Prefetch(const std::byte* p) { __builtin_prefetch(p + kPrefetchBytes, 0, 3); }
 
-#include "device/cpu/tiles_256.inl"
 #include "device/cpu/tiles_32.inl"
 #include "device/cpu/tiles_float.inl"
+#include "device/cpu/tiles_k.inl"
 
 // ---- any number of columns from a few compiled ones ---------------------------------------------
 
@@ -48,10 +49,18 @@ SLUICE_INLINE void Prefetch(const std::byte* p) { __builtin_prefetch(p + kPrefet
         Any##F(group, cols, x + 4, columns - 4, out + 4);                                         \
     }                                                                                             \
   }
-SLUICE_TILE(Q4_0, const Q8Row*)
 SLUICE_TILE(Q8_0, const Q8Row*)
+SLUICE_TILE(Q4_0, const Q8Row*)
+SLUICE_TILE(Q4_1, const Q8Row*)
+SLUICE_TILE(Q5_0, const Q8Row*)
+SLUICE_TILE(Q5_1, const Q8Row*)
+SLUICE_TILE(IQ4_NL, const Q8Row*)
+SLUICE_TILE(MXFP4, const Q8Row*)
+SLUICE_TILE(Q2_K, const Q8Row*)
 SLUICE_TILE(Q4_K, const Q8Row*)
+SLUICE_TILE(Q5_K, const Q8Row*)
 SLUICE_TILE(Q6_K, const Q8Row*)
+SLUICE_TILE(IQ4_XS, const Q8Row*)
 SLUICE_TILE(F32, const float* const*)
 SLUICE_TILE(F16, const float* const*)
 SLUICE_TILE(BF16, const float* const*)
@@ -59,14 +68,30 @@ SLUICE_TILE(BF16, const float* const*)
 
 Kernels::TileQ8 FindTileQ8(Format format) {
   switch (format) {
-    case Format::kQ4_0:
-      return AnyQ4_0;
     case Format::kQ8_0:
       return AnyQ8_0;
+    case Format::kQ4_0:
+      return AnyQ4_0;
+    case Format::kQ4_1:
+      return AnyQ4_1;
+    case Format::kQ5_0:
+      return AnyQ5_0;
+    case Format::kQ5_1:
+      return AnyQ5_1;
+    case Format::kIQ4_NL:
+      return AnyIQ4_NL;
+    case Format::kMXFP4:
+      return AnyMXFP4;
+    case Format::kQ2_K:
+      return AnyQ2_K;
     case Format::kQ4_K:
       return AnyQ4_K;
+    case Format::kQ5_K:
+      return AnyQ5_K;
     case Format::kQ6_K:
       return AnyQ6_K;
+    case Format::kIQ4_XS:
+      return AnyIQ4_XS;
     default:
       return nullptr;
   }
