@@ -172,6 +172,43 @@ class OtherCommandsTest(unittest.TestCase):
         self.assertTrue(all(row["tokens_per_s"] > 0 for row in rows))
         self.assertEqual(sluice("bench", "-p", 0, "-n", 8, "-r", 1, "-B", 3).returncode, 0)
 
+    def test_bench_forces_the_tokens_of_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tokens = pathlib.Path(folder, "tokens.txt")
+            trace = pathlib.Path(folder, "trace.jsonl")
+            def routed(lines):
+                tokens.write_text("\n".join(" ".join(map(str, line)) for line in lines))
+                done = sluice("bench", "-p", 0, "-n", 3, "-d", 4, "-r", 1, "-B", 2, "--tokens", tokens, "--json",
+                              "--trace", trace)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(json.loads(done.stdout)[0]["name"], "tg3@2 d4")
+                rows = [json.loads(line) for line in trace.read_text().splitlines()]
+                return {(row["r"], row["t"], row["l"]): row["e"] for row in rows if "r" in row}
+            lines = [[300 + 10 * i + j for j in range(8)] for i in range(2)]
+            first = routed(lines)
+            self.assertEqual(first, routed(lines))
+            # The last two requests are repetition 0, in the order of the lines: only the one whose
+            # line changes, and only from the change on, routes differently.
+            lines[1][5] = 400
+            second = routed(lines)
+            requests = sorted({key[0] for key in first})[-2:]
+            changed = {key[:2] for key in first if first[key] != second[key] and key[0] in requests}
+            self.assertIn((requests[1], 5), changed)
+            self.assertTrue(all(request == requests[1] and t >= 5 for request, t in changed), changed)
+
+    def test_bench_names_what_is_wrong_with_a_token_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tokens = pathlib.Path(folder, "tokens.txt")
+            for text, words in (("1 2\n3 x\n", ":2: "), ("1 2000000\n", ":1: "), ("\n", "no tokens"),
+                                ("1 2 3", "needs 32")):
+                tokens.write_text(text)
+                done = sluice("bench", "-p", 32, "-n", 0, "--tokens", tokens)
+                self.assertEqual(done.returncode, 2, text)
+                self.assertIn(words, done.stderr)
+            tokens.write_text("1 2 3")
+            done = sluice("bench", "-p", 2, "-n", 0, "-B", 2, "--tokens", tokens)
+            self.assertIn("a batch of 2", done.stderr)
+
     def test_chat_through_a_pipe(self):
         done = sluice("chat", "-n", 20, stdin=b"sort: 4 2 =\n/clear\nsort: 9 8 =\n")
         self.assertEqual(done.returncode, 0, done.stderr)

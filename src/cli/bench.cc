@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/stats_json.h"
+#include "cli/token_file.h"
 
 namespace sluice {
 namespace {
@@ -44,6 +45,12 @@ class BenchCommand final : public Command {
     app->add_option("-f,--file", text_,
                     "text to take the tokens from (default: random tokens, "
                     "which have no locality)");
+    app->add_option("--tokens", tokens_file_,
+                    "file of token ids to force, a sequence per line: repetition r takes the "
+                    "lines r * batch to r * batch + batch - 1, and begins anew after the last")
+        ->excludes("--file");
+    app->add_option("-d,--depth", depth_, "tokens of context before decode begins")
+        ->capture_default_str();
     app->add_flag("--json", json_, "print JSON");
     app->footer("Example: sluice bench -m model.gguf -p 512 -n 64 --json");
   }
@@ -55,12 +62,14 @@ class BenchCommand final : public Command {
 
  private:
   Status Measure() {
-    if (prompt_ < 0 || generate_ < 0 || batch_ < 1 || repetitions_ < 1) {
+    if (prompt_ < 0 || generate_ < 0 || batch_ < 1 || repetitions_ < 1 || depth_ < 0) {
       return InvalidArgumentError("bench counts must be positive");
     }
     options_.parallel = batch_;
     // Room for the longest row; the engine refuses what the model was not made for.
-    if (options_.context_tokens == 0) options_.context_tokens = std::max(prompt_, generate_ + 2);
+    if (options_.context_tokens == 0) {
+      options_.context_tokens = std::max(prompt_, Context() + generate_ + 1);
+    }
     Result<std::unique_ptr<Engine>> opened = OpenWithProgress(options_);
     if (!opened.ok()) {
       return opened.status().Annotate(fmt::format("bench of {} + {} tokens", prompt_, generate_));
@@ -75,14 +84,24 @@ class BenchCommand final : public Command {
     }
     if (generate_ > 0) {
       // The first token comes with the prefill: one more is generated than is timed.
-      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), Phase::kDecode, 1, generate_ + 1));
+      SLUICE_TRY_ASSIGN(Row row, Repeat(engine.get(), Phase::kDecode, Context(), generate_ + 1));
       rows.push_back(std::move(row));
     }
     json_ ? PrintJson(engine->stats(), rows) : PrintText(engine->stats(), rows);
     return {};
   }
 
+  // Tokens before decode begins: the first answer needs one.
+  int64_t Context() const { return std::max<int64_t>(depth_, 1); }
+
   Status ReadTokens(const Engine& engine) {
+    if (!tokens_file_.empty()) {
+      SLUICE_TRY_ASSIGN(sequences_, ReadTokenFile(tokens_file_, vocab_));
+      if (std::ssize(sequences_) >= batch_) return {};
+      return InvalidArgumentError(
+          fmt::format("{}: {} sequences; a batch of {} needs as many, each its own", tokens_file_,
+                      sequences_.size(), batch_));
+    }
     if (text_.empty()) return {};
     constexpr uint64_t kMaxTextBytes = 64U << 20;
     SLUICE_TRY_ASSIGN(auto file, File::Open(text_));
@@ -92,9 +111,29 @@ class BenchCommand final : public Command {
     return {};
   }
 
-  // Distinct tokens per sequence, also for the answers: a model that repeats itself would route
-  // every token alike.
-  std::vector<int32_t> Tokens(int64_t count) {
+  struct Forced {
+    std::vector<int32_t> prompt;
+    std::vector<int32_t> answer;
+  };
+
+  // What sequence `b` of a repetition is and says; the warm-up is repetition -1. Distinct tokens
+  // per sequence, also for the answers: a model that repeats itself would route every token alike.
+  Result<Forced> Tokens(int repetition, int b, int64_t prompt, int64_t generate) {
+    if (sequences_.empty()) return Forced{.prompt = Drawn(prompt), .answer = Drawn(generate)};
+    const int64_t count = std::ssize(sequences_);
+    const int64_t index = ((int64_t{repetition} * batch_ + b) % count + count) % count;
+    const std::vector<int32_t>& ids = sequences_[static_cast<size_t>(index)];
+    if (std::ssize(ids) < prompt + generate) {
+      return InvalidArgumentError(fmt::format("{}: sequence {} has {} tokens; this row needs {}",
+                                              tokens_file_, index + 1, ids.size(),
+                                              prompt + generate));
+    }
+    const auto middle = ids.begin() + prompt;
+    return Forced{.prompt = {ids.begin(), middle}, .answer = {middle, middle + generate}};
+  }
+
+  // From the text, or random.
+  std::vector<int32_t> Drawn(int64_t count) {
     std::vector<int32_t> ids;
     for (int64_t i = 0; i < count; ++i) {
       ids.push_back(tokens_.empty()
@@ -108,16 +147,18 @@ class BenchCommand final : public Command {
   enum class Phase { kPrefill, kDecode };
 
   Result<Row> Repeat(Engine* engine, Phase phase, int64_t prompt, int64_t generate) {
-    Row row{.name = fmt::format("{}{}{}", phase == Phase::kPrefill ? "pp" : "tg",
-                                phase == Phase::kPrefill ? prompt : generate - 1,
-                                batch_ > 1 ? fmt::format("@{}", batch_) : ""),
+    const bool decode = phase == Phase::kDecode;
+    Row row{.name = fmt::format("{}{}{}{}", decode ? "tg" : "pp", decode ? generate - 1 : prompt,
+                                batch_ > 1 ? fmt::format("@{}", batch_) : "",
+                                decode && depth_ > 0 ? fmt::format(" d{}", depth_) : ""),
             .tokens_per_s = {},
             .experts = {}};
-    SLUICE_TRY(Once(engine, phase, prompt, std::min<int64_t>(generate, 4)).status());  // warm-up
+    SLUICE_TRY(
+        Once(engine, phase, -1, prompt, std::min<int64_t>(generate, 4)).status());  // warm-up
     const EngineStats::Experts before = engine->stats().experts;
     for (int r = 0; r < repetitions_; ++r) {
       if (ShowsProgress()) DrawProgress(row.name, static_cast<double>(r) / repetitions_);
-      SLUICE_TRY_ASSIGN(const double rate, Once(engine, phase, prompt, generate));
+      SLUICE_TRY_ASSIGN(const double rate, Once(engine, phase, r, prompt, generate));
       row.tokens_per_s.push_back(rate);
     }
     if (ShowsProgress()) ClearProgress();
@@ -131,14 +172,21 @@ class BenchCommand final : public Command {
   }
 
   // Tokens per second of all sequences together, of their prompts or of their answers.
-  Result<double> Once(Engine* engine, Phase phase, int64_t prompt, int64_t generate) {
+  Result<double> Once(Engine* engine, Phase phase, int repetition, int64_t prompt,
+                      int64_t generate) {
+    std::vector<Forced> forced;
+    for (int b = 0; b < batch_; ++b) {
+      SLUICE_TRY_ASSIGN(Forced sequence, Tokens(repetition, b, prompt, generate));
+      forced.push_back(std::move(sequence));
+    }
     const auto begin = std::chrono::steady_clock::now();
     std::vector<TokenStream> streams;
-    for (int b = 0; b < batch_; ++b) {
-      SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit({.prompt_ids = Tokens(prompt),
-                                                            .max_tokens = generate,
-                                                            .forced_ids = Tokens(generate),
-                                                            .ignore_eos = true}));
+    for (Forced& sequence : forced) {
+      SLUICE_TRY_ASSIGN(TokenStream stream,
+                        engine->Submit({.prompt_ids = std::move(sequence.prompt),
+                                        .max_tokens = generate,
+                                        .forced_ids = std::move(sequence.answer),
+                                        .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
     double decode_seconds = 0;
@@ -212,10 +260,13 @@ class BenchCommand final : public Command {
   int64_t generate_ = 64;
   int batch_ = 1;
   int repetitions_ = 3;
+  int64_t depth_ = 0;
   std::string text_;
+  std::string tokens_file_;
   bool json_ = false;
   int64_t vocab_ = 1;
-  std::vector<int32_t> tokens_;
+  std::vector<int32_t> tokens_;                  // of the text
+  std::vector<std::vector<int32_t>> sequences_;  // of the token file
   size_t next_token_ = 0;
   std::mt19937 random_{1};
 };
