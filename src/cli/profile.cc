@@ -127,15 +127,15 @@ class ProfileCommand final : public Command {
 
   void MeasureCompute() {
     struct Case {
-      Product product;
+      DotProduct product;
       std::string* isa;
       Rate* one;
       Rate* all;
     };
     const Case cases[] = {
-        {Product::kInt8, &profile_.int8_isa, &profile_.int8_one, &profile_.int8_all},
-        {Product::kBf16, &profile_.bf16_isa, &profile_.bf16_one, &profile_.bf16_all},
-        {Product::kF32, &profile_.f32_isa, &profile_.f32_one, &profile_.f32_all}};
+        {DotProduct::kInt8, &profile_.int8_isa, &profile_.int8_one, &profile_.int8_all},
+        {DotProduct::kBf16, &profile_.bf16_isa, &profile_.bf16_one, &profile_.bf16_all},
+        {DotProduct::kF32, &profile_.f32_isa, &profile_.f32_one, &profile_.f32_all}};
     double done = 0;
     for (const Case& c : cases) {
       Show("arithmetic", done++ / 3);

@@ -65,16 +65,16 @@ SLUICE_LOOP(F32Avx2, "avx2,fma", __m256, _mm256_setzero_ps, SLUICE_FMA)
 
 constexpr double kSteps = static_cast<double>(kRounds) * kChains;
 
-Loop FindLoop(Product product) {
+Loop FindLoop(DotProduct product) {
   switch (product) {
-    case Product::kInt8:
+    case DotProduct::kInt8:
       if (__builtin_cpu_supports("avx512vnni")) return {"avx512vnni", kSteps * 64, Int8Avx512};
       if (__builtin_cpu_supports("avx2")) return {"avx2", kSteps * 32, Int8Avx2};
       break;
-    case Product::kBf16:
+    case DotProduct::kBf16:
       if (__builtin_cpu_supports("avx512bf16")) return {"avx512bf16", kSteps * 32, Bf16Avx512};
       break;
-    case Product::kF32:
+    case DotProduct::kF32:
       if (__builtin_cpu_supports("avx512f")) return {"avx512f", kSteps * 16, F32Avx512};
       if (__builtin_cpu_supports("fma")) return {"avx2", kSteps * 8, F32Avx2};
       break;
@@ -86,7 +86,7 @@ void Add(uint64_t* sum, uint64_t one) { asm volatile("add %1, %0" : "+r"(*sum) :
 
 #else
 
-Loop FindLoop(Product /*product*/) { return {nullptr, 0, nullptr}; }
+Loop FindLoop(DotProduct /*product*/) { return {nullptr, 0, nullptr}; }
 
 void Add(uint64_t* sum, uint64_t one) { asm volatile("add %0, %0, %1" : "+r"(*sum) : "r"(one)); }
 
@@ -94,9 +94,9 @@ void Add(uint64_t* sum, uint64_t one) { asm volatile("add %0, %0, %1" : "+r"(*su
 
 }  // namespace
 
-const char* InstructionSet(Product product) { return FindLoop(product).name; }
+const char* InstructionSet(DotProduct product) { return FindLoop(product).name; }
 
-Rate MeasureProducts(Product product, int threads, double seconds) {
+Rate MeasureProducts(DotProduct product, int threads, double seconds) {
   const Loop loop = FindLoop(product);
   if (loop.run == nullptr) return {};
   std::vector<std::vector<double>> rates(static_cast<size_t>(threads));
@@ -139,7 +139,7 @@ double MeasureClock(double seconds) {
 }
 
 void BurnUntil(const std::atomic<bool>& stop) {
-  const Loop loop = FindLoop(Product::kInt8);
+  const Loop loop = FindLoop(DotProduct::kInt8);
   while (!stop.load(std::memory_order_relaxed)) {
     if (loop.run != nullptr) loop.run();
   }

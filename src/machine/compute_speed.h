@@ -8,12 +8,12 @@
 
 namespace sluice {
 
-enum class Product { kInt8, kBf16, kF32 };
+enum class DotProduct { kInt8, kBf16, kF32 };
 
 // The best instruction for it here: "avx512vnni", "avx2"; null where there is none.
-const char* InstructionSet(Product product);
+const char* InstructionSet(DotProduct product);
 // Multiply-accumulates per second of all threads together; 0 where there is no instruction.
-Rate MeasureProducts(Product product, int threads, double seconds);
+Rate MeasureProducts(DotProduct product, int threads, double seconds);
 // Cycles per second of one core under load, from a chain of additions, one cycle each.
 double MeasureClock(double seconds);
 // Keeps one core busy with the widest products until told to stop.

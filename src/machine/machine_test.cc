@@ -27,11 +27,11 @@ TEST(ComputeSpeedTest, TheInstructionIsTheOneThatTheKernelReports) {
   std::ifstream in("/proc/cpuinfo");
   const std::string flags(std::istreambuf_iterator<char>(in), {});
   if (flags.find("avx512_vnni") == std::string::npos) GTEST_SKIP() << "no AVX-512 VNNI here";
-  EXPECT_STREQ(InstructionSet(Product::kInt8), "avx512vnni");
+  EXPECT_STREQ(InstructionSet(DotProduct::kInt8), "avx512vnni");
   const double clock = MeasureClock(0.02);
   EXPECT_GT(clock, 5e8);
   // One or two products of 64 per cycle; a preempted clock measurement reads low.
-  const Rate one = MeasureProducts(Product::kInt8, 1, 0.05);
+  const Rate one = MeasureProducts(DotProduct::kInt8, 1, 0.05);
   EXPECT_GT(one.best, 1e10);
   EXPECT_LT(one.best, 1e12);
 }
