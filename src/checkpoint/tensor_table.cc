@@ -80,7 +80,11 @@ Result<TensorExtent> TensorTable::Matrix(std::string_view name, int64_t rows, in
 
 Result<TensorExtent> TensorTable::Slice(std::string_view name, int64_t index, int64_t count,
                                         int64_t rows, int64_t cols) const {
-  SLUICE_TRY_ASSIGN(const TensorEntry* entry, Find(name, {count, rows, cols}));
+  const auto found = entries_.find(name);
+  const bool flat = found != entries_.end() && found->second.shape.size() == 2;
+  SLUICE_TRY_ASSIGN(const TensorEntry* entry,
+                    Find(name, flat ? std::vector<int64_t>{count * rows, cols}
+                                    : std::vector<int64_t>{count, rows, cols}));
   const uint64_t bytes = entry->bytes / static_cast<uint64_t>(count);
   return TensorExtent{.file = entry->file,
                       .offset = entry->offset + bytes * static_cast<uint64_t>(index),
@@ -88,6 +92,26 @@ Result<TensorExtent> TensorTable::Slice(std::string_view name, int64_t index, in
                       .format = entry->format,
                       .rows = rows,
                       .cols = cols};
+}
+
+Result<TensorExtent> TensorTable::Stack(std::string_view name, int64_t count, int64_t rows,
+                                        int64_t cols) const {
+  SLUICE_TRY_ASSIGN(const TensorEntry* entry, Find(name, {count, rows, cols}));
+  return TensorExtent{.file = entry->file,
+                      .offset = entry->offset,
+                      .bytes = entry->bytes,
+                      .format = entry->format,
+                      .rows = count * rows,
+                      .cols = cols};
+}
+
+TensorExtent TensorExtent::Rows(int64_t first, int64_t count) const {
+  const uint64_t row_bytes = bytes / static_cast<uint64_t>(rows);
+  TensorExtent part = *this;
+  part.offset += row_bytes * static_cast<uint64_t>(first);
+  part.bytes = row_bytes * static_cast<uint64_t>(count);
+  part.rows = count;
+  return part;
 }
 
 }  // namespace sluice

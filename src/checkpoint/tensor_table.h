@@ -18,7 +18,20 @@ namespace sluice {
 // The most tensors that a file may hold.
 inline constexpr size_t kMaxTensors = size_t{1} << 20;
 
-// A range of bytes of a file that holds a matrix [rows, cols], row after row.
+// How a matrix lies in a range of bytes.
+struct MatrixOrder {
+  enum Kind {
+    kRows,     // row after row
+    kColumns,  // transposed: column after column
+  };
+  Kind kind = kRows;
+  // kColumns only: a stored column has numbers of other matrices too. Row r of this one is number
+  // first + r * step.
+  int64_t first = 0;
+  int64_t step = 1;
+};
+
+// A range of bytes of a file that holds a matrix [rows, cols].
 struct TensorExtent {
   const File* file = nullptr;
   uint64_t offset = 0;
@@ -26,6 +39,10 @@ struct TensorExtent {
   Format format = Format::kF32;
   int64_t rows = 0;
   int64_t cols = 0;
+  MatrixOrder order;
+
+  // `count` rows from `first` on. REQUIRES: they are there, in order of rows.
+  TensorExtent Rows(int64_t first, int64_t count) const;
 };
 
 struct TensorEntry {
@@ -52,8 +69,11 @@ class TensorTable {
   // The tensor as a matrix [rows, cols]; a vector is one row. Fails if it is missing or has another
   // shape.
   Result<TensorExtent> Matrix(std::string_view name, int64_t rows, int64_t cols) const;
-  // Slice `index` of a tensor [count, rows, cols].
+  // Slice `index` of a tensor [count, rows, cols] or [count * rows, cols].
   Result<TensorExtent> Slice(std::string_view name, int64_t index, int64_t count, int64_t rows,
+                             int64_t cols) const;
+  // All slices of a tensor [count, rows, cols] as one matrix [count * rows, cols].
+  Result<TensorExtent> Stack(std::string_view name, int64_t count, int64_t rows,
                              int64_t cols) const;
 
  private:

@@ -24,8 +24,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct KindSum {
-  std::string name;
+struct RoleSum {
+  const char* name;
   uint64_t bytes = 0;
   std::set<std::string> formats;
 
@@ -40,30 +40,28 @@ struct KindSum {
   }
 };
 
-std::vector<KindSum> SumKinds(const Model& model) {
-  KindSum embedding{.name = "embedding"};
-  KindSum attention{.name = "attention"};
-  KindSum norms{.name = "norms"};
-  KindSum routers{.name = "routers"};
-  KindSum experts{.name = "experts"};
-  KindSum output{.name = "output"};
-  embedding.Add(model.dense.embedding);
-  norms.Add(model.dense.output_norm);
-  if (model.dense.output) output.Add(*model.dense.output);
-  for (const LayerTensors& layer : model.dense.layers) {
-    for (const TensorExtent* extent : {&layer.q, &layer.k, &layer.v, &layer.o})
-      attention.Add(*extent);
-    norms.Add(layer.attention_norm);
-    norms.Add(layer.ffn_norm);
-    if (layer.q_norm) norms.Add(*layer.q_norm);
-    if (layer.k_norm) norms.Add(*layer.k_norm);
-    routers.Add(layer.router);
-  }
+// Of every role that the model has, and of the output, which may be tied.
+std::vector<RoleSum> SumRoles(const Model& model) {
+  std::map<TensorRole, RoleSum> sums = {{TensorRole::kEmbedding, {"embedding"}},
+                                        {TensorRole::kAttention, {"attention"}},
+                                        {TensorRole::kNorms, {"norms"}},
+                                        {TensorRole::kFeedForward, {"feed-forward"}},
+                                        {TensorRole::kSharedExperts, {"shared experts"}},
+                                        {TensorRole::kRouters, {"routers"}},
+                                        {TensorRole::kExperts, {"experts"}},
+                                        {TensorRole::kOutput, {"output"}}};
+  for (const auto& [role, extent] : model.dense.Matrices()) sums.at(role).Add(*extent);
+  for (const auto& [role, extent] : model.dense.Vectors()) sums.at(role).Add(*extent);
   for (const ExpertExtent& expert : model.experts.extents()) {
-    for (const TensorExtent* extent : {&expert.gate, &expert.up, &expert.down})
-      experts.Add(*extent);
+    for (const TensorExtent* extent : {&expert.gate, &expert.up, &expert.down}) {
+      sums.at(TensorRole::kExperts).Add(*extent);
+    }
   }
-  return {embedding, attention, norms, routers, experts, output};
+  std::vector<RoleSum> list;
+  for (auto& [role, sum] : sums) {
+    if (sum.bytes > 0 || role == TensorRole::kOutput) list.push_back(std::move(sum));
+  }
+  return list;
 }
 
 class InspectCommand final : public Command {
@@ -112,19 +110,15 @@ class InspectCommand final : public Command {
 
   void PrintText(const Model& model, const std::array<MemoryPlan, 2>& plans) const {
     const ModelSpec& spec = model.spec;
-    const Gqa& a = spec.attention;
     fmt::print("{}{}{}\n", model.checkpoint.path, spec.name.empty() ? "" : ": ", spec.name);
     fmt::print("  {:<14}{} ({})\n", "architecture", spec.architecture,
                model.checkpoint.kind == CheckpointKind::kGguf ? "GGUF" : "Hugging Face");
     fmt::print("  {:<14}{} layers, hidden {}, vocabulary {}, context {}\n", "shape", spec.layers,
                spec.hidden, spec.vocab, spec.context);
-    fmt::print("  {:<14}{} heads of {}, {} for keys and values, RoPE base {}\n", "attention",
-               a.heads, a.head_dim, a.kv_heads, a.rope_theta);
-    fmt::print("  {:<14}{} per layer, {} per token, inner width {}, {} to {} each\n", "experts",
-               spec.moe.experts, spec.moe.top_k, spec.moe.ff, FormatByteSize(SmallestExpert(model)),
-               FormatByteSize(model.experts.largest_bytes()));
+    PrintAttention(spec.attention);
+    PrintFfn(model);
     fmt::print("\n  {:<14}{:>12}  {}\n", "tensors", "bytes", "formats");
-    for (const KindSum& kind : SumKinds(model)) {
+    for (const RoleSum& kind : SumRoles(model)) {
       if (kind.bytes == 0) {
         fmt::print("  {:<14}{:>12}\n", kind.name, "tied");
       } else {
@@ -143,12 +137,49 @@ class InspectCommand final : public Command {
     line("dense weights", least.dense_bytes, all.dense_bytes);
     line("KV cache (f16)", least.kv_bytes, all.kv_bytes);
     line("activations and scratch", least.scratch_bytes, all.scratch_bytes);
-    line("expert slots", least.slot_bytes, static_cast<uint64_t>(all.all_slots) * all.slot_bytes);
+    if (spec.has_experts()) {
+      line("expert slots", least.slot_bytes, static_cast<uint64_t>(all.all_slots) * all.slot_bytes);
+    }
     line("in all (--ram-budget)", least.minimum_bytes(), all.everything_bytes());
+    if (!spec.has_experts()) return;
     const auto used = static_cast<double>(model.experts.total_bytes());
     const double room = static_cast<double>(all.all_slots) * static_cast<double>(all.slot_bytes);
     fmt::print("  slots are as large as the largest expert: {:.1f} % of them is padding\n",
                100 * (1 - used / room));
+  }
+
+  static void PrintAttention(const Attention& a) {
+    fmt::print("  {:<14}{} heads of {}, ", "attention", a.heads, a.head_dim);
+    if (a.latent) {
+      fmt::print("a latent vector of {} and a key of {} cached", a.latent->kv_rank, a.rope.dims());
+    } else {
+      fmt::print("{} for keys and values", a.kv_heads);
+    }
+    fmt::print(", RoPE base {}", a.rope.theta);
+    if (a.rope.scaling != "none") fmt::print(" ({})", a.rope.scaling);
+    const auto windowed = std::ranges::count_if(a.windows, [](int64_t w) { return w > 0; });
+    if (windowed > 0) {
+      fmt::print(", {} layers see {} tokens", windowed, *std::ranges::max_element(a.windows));
+    }
+    fmt::print("\n");
+  }
+
+  static void PrintFfn(const Model& model) {
+    const ModelSpec& spec = model.spec;
+    if (spec.dense_layers > 0) {
+      fmt::print("  {:<14}{} layers, inner width {}\n", "feed-forward", spec.dense_layers,
+                 spec.dense_ff);
+    }
+    if (!spec.has_experts()) {
+      fmt::print("  {:<14}none: everything stays in RAM\n", "experts");
+      return;
+    }
+    fmt::print("  {:<14}{} per layer, {} per token, inner width {}, {} to {} each\n", "experts",
+               spec.moe.experts, spec.moe.top_k, spec.moe.ff, FormatByteSize(SmallestExpert(model)),
+               FormatByteSize(model.experts.largest_bytes()));
+    if (spec.moe.shared_ff > 0) {
+      fmt::print("  {:<14}inner width {} for every token\n", "shared experts", spec.moe.shared_ff);
+    }
   }
 
   static uint64_t SmallestExpert(const Model& model) {
@@ -160,7 +191,7 @@ class InspectCommand final : public Command {
   void PrintJson(const Model& model, const std::array<MemoryPlan, 2>& plans) const {
     const ModelSpec& spec = model.spec;
     Json tensors;
-    for (const KindSum& kind : SumKinds(model)) {
+    for (const RoleSum& kind : SumRoles(model)) {
       tensors[kind.name] = {{"bytes", kind.bytes}, {"formats", kind.formats}};
     }
     const auto plan = [](const MemoryPlan& p, uint64_t total) {
@@ -184,9 +215,12 @@ class InspectCommand final : public Command {
         {"heads", spec.attention.heads},
         {"kv_heads", spec.attention.kv_heads},
         {"head_dim", spec.attention.head_dim},
+        {"dense_layers", spec.dense_layers},
+        {"dense_ff", spec.dense_ff},
         {"experts", spec.moe.experts},
         {"top_k", spec.moe.top_k},
         {"expert_ff", spec.moe.ff},
+        {"shared_ff", spec.moe.shared_ff},
         {"tensors", tensors},
         {"planned_context", context_},
         {"memory",

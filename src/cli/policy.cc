@@ -50,7 +50,8 @@ struct PolicyFlags {
     options.use = replay ? PolicyUse::kReplay : PolicyUse::kEngine;
     if (model.empty()) return options;
     SLUICE_TRY_ASSIGN(const Model opened, model == "rill" ? OpenEmbeddedModel() : OpenModel(model));
-    options.shape = TargetModel{.layers = static_cast<int32_t>(opened.spec.layers),
+    if (!opened.spec.has_experts()) return options;  // nothing to check against
+    options.shape = TargetModel{.layers = static_cast<int32_t>(opened.spec.moe_layers()),
                                 .experts = static_cast<int32_t>(opened.spec.moe.experts),
                                 .top_k = static_cast<int32_t>(opened.spec.moe.top_k),
                                 .expert_bytes = opened.experts.largest_bytes()};

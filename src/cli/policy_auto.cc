@@ -41,6 +41,10 @@ class AutoAction final : public PolicyAction {
  private:
   Status Make() {
     SLUICE_TRY_ASSIGN(const Model model, model_.empty() ? OpenEmbeddedModel() : OpenModel(model_));
+    if (!model.spec.has_experts()) {
+      return InvalidArgumentError(model.checkpoint.path +
+                                  " has no experts, so there is nothing for a policy to decide");
+    }
     ThreadPool pool(1);
     SLUICE_TRY_ASSIGN(const std::unique_ptr<Device> device, CreateDevice("auto", &pool));
     SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(budget_, ReadMemoryState()));
@@ -53,7 +57,7 @@ class AutoAction final : public PolicyAction {
     if (ShowsProgress()) ClearProgress();
     if (!speed.ok()) return speed.status();
     fmt::print("{}", MakeAutoPolicy({.model = model.checkpoint.path,
-                                     .layers = model.spec.layers,
+                                     .layers = model.spec.moe_layers(),
                                      .experts = model.spec.moe.experts,
                                      .top_k = model.spec.moe.top_k,
                                      .expert_bytes = plan.slot_bytes,

@@ -2,6 +2,7 @@
 // for bit: that is what makes output independent of where it is computed on the CPU.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -92,8 +93,11 @@ TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
           const std::vector<float> x = RandomFloats(tokens * cols, &random_);
           std::vector<float> expected(static_cast<size_t>(tokens * rows));
           std::vector<float> actual(expected.size());
-          const Product reference{.weight = weight.file_view, .out = expected.data()};
-          const Product product{.weight = weight.device_view, .out = actual.data()};
+          const std::vector<float> bias = RandomFloats(rows, &random_);
+          const float* added = tokens % 2 == 0 ? bias.data() : nullptr;
+          const Product reference{
+              .weight = weight.file_view, .bias = added, .out = expected.data()};
+          const Product product{.weight = weight.device_view, .bias = added, .out = actual.data()};
           reference_->ops().MatMul(x.data(), tokens, {&reference, 1});
           device_->ops().MatMul(x.data(), tokens, {&product, 1});
           ASSERT_EQ(std::memcmp(expected.data(), actual.data(), expected.size() * 4), 0)
@@ -198,6 +202,12 @@ TEST_P(ConformanceTest, ExpertsAreEqualBitForBit) {
   for (const Format format : {Format::kF32, Format::kBF16, Format::kQ8_0, Format::kQ4_0}) {
     const int64_t hidden = 96;
     const int64_t ff = 160;
+    const bool clamped = format == Format::kBF16 || format == Format::kQ8_0;  // with biases
+    const FfnActivation activation =
+        clamped ? FfnActivation::kClampedSwiGlu : FfnActivation::kSwiGlu;
+    const std::vector<float> bias = RandomFloats(ff, &random_);
+    const ExpertBiases biases =
+        clamped ? ExpertBiases{bias.data(), bias.data(), bias.data()} : ExpertBiases{};
     const int64_t tokens = 9;
     const int64_t top_k = 3;
     std::vector<std::unique_ptr<Packed>> weights;
@@ -213,18 +223,21 @@ TEST_P(ConformanceTest, ExpertsAreEqualBitForBit) {
       const auto at = weights.size() - 3;
       reference_calls.push_back({.weights = {weights[at]->file_view, weights[at + 1]->file_view,
                                              weights[at + 2]->file_view},
+                                 .biases = biases,
                                  .assignments = assignments});
       calls.push_back({.weights = {weights[at]->device_view, weights[at + 1]->device_view,
                                    weights[at + 2]->device_view},
+                       .biases = biases,
                        .assignments = assignments});
     }
-    const std::vector<float> x = RandomFloats(tokens * hidden, &random_);
+    std::vector<float> x = RandomFloats(tokens * hidden, &random_);
+    for (float& value : x) value *= 8;  // so that the clamps of the activation are reached
     std::vector<float> expected(static_cast<size_t>(tokens * top_k * hidden));
     std::vector<float> actual(expected.size());
     reference_->ops().StageExpertInput(x.data(), tokens, hidden);
-    reference_->ops().ExpertFfn(reference_calls, top_k, expected.data());
+    reference_->ops().ExpertFfn(reference_calls, top_k, activation, expected.data());
     device_->ops().StageExpertInput(x.data(), tokens, hidden);
-    device_->ops().ExpertFfn(calls, top_k, actual.data());
+    device_->ops().ExpertFfn(calls, top_k, activation, actual.data());
     EXPECT_EQ(std::memcmp(expected.data(), actual.data(), expected.size() * 4), 0)
         << Spec(format).name;
   }
@@ -269,15 +282,32 @@ TEST_P(ConformanceTest, NormRopeAndCombineAgree) {
   reference_->ops().RmsNorm(x.data(), tokens, cols, weight.data(), 1e-6F, expected.data());
   device_->ops().RmsNorm(x.data(), tokens, cols, weight.data(), 1e-6F, actual.data());
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(expected[i], actual[i], 2e-6F);
+  reference_->ops().LayerNorm(x.data(), tokens, cols, weight.data(), 1e-5F, expected.data());
+  device_->ops().LayerNorm(x.data(), tokens, cols, weight.data(), 1e-5F, actual.data());
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(expected[i], actual[i], 2e-6F);
 
   for (const RopeStyle style : {RopeStyle::kHalves, RopeStyle::kPairs}) {
-    std::vector<float> a = x;
-    std::vector<float> b = x;
-    const std::vector<float> cosine = RandomFloats(tokens * 10, &random_);
-    const std::vector<float> sine = RandomFloats(tokens * 10, &random_);
-    reference_->ops().Rope(a.data(), tokens, 5, 20, {cosine.data(), sine.data(), style});
-    device_->ops().Rope(b.data(), tokens, 5, 20, {cosine.data(), sine.data(), style});
-    EXPECT_EQ(a, b);
+    for (const int64_t first : {0, 6}) {
+      std::vector<float> a = x;
+      std::vector<float> b = x;
+      const int64_t dims = 20 - first - first % 4;
+      const std::vector<float> cosine = RandomFloats(tokens * dims / 2, &random_);
+      const std::vector<float> sine = RandomFloats(tokens * dims / 2, &random_);
+      const RopeAngles angles{.cosine = cosine.data(),
+                              .sine = sine.data(),
+                              .style = style,
+                              .first = first,
+                              .dims = dims};
+      reference_->ops().Rope(a.data(), tokens, 5, 20, angles);
+      device_->ops().Rope(b.data(), tokens, 5, 20, angles);
+      EXPECT_EQ(a, b);
+      for (size_t i = 0; i < a.size(); ++i) {  // what lies outside the range stays
+        const auto place = static_cast<int64_t>(i % 20);
+        if (place < first || place >= first + dims) {
+          EXPECT_EQ(a[i], x[i]);
+        }
+      }
+    }
   }
 
   Routing routing{
@@ -290,47 +320,183 @@ TEST_P(ConformanceTest, NormRopeAndCombineAgree) {
   EXPECT_EQ(a, b);
 }
 
+// Kinds of attention that models have.
+struct AttentionCase {
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t key_dim;
+  int64_t value_dim;
+  KvValues values;
+  int64_t window;
+  bool sinks;
+};
+
 TEST_P(ConformanceTest, AttentionAgreesInEveryKvFormat) {
-  const int64_t heads = 6;
-  const int64_t page_tokens = 64;
-  const int32_t length = 150;
-  for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kBF16, KvFormat::kQ8_0}) {
-    KvLayout layout{.format = format, .kv_heads = 2, .head_dim = 32, .page_tokens = page_tokens};
-    layout.layer_offset = layout.layer_bytes();  // the second layer of the page
-    std::vector<std::vector<std::byte>> memory(
-        3, std::vector<std::byte>(static_cast<size_t>(2 * layout.layer_bytes())));
-    std::vector<std::byte*> pages;
-    for (auto& page : memory) pages.push_back(page.data());
-    std::vector<KvPlace> places;
-    for (int32_t p = 0; p < length; ++p) places.push_back({.pages = pages.data(), .position = p});
-    const int64_t kv_size = layout.kv_heads * layout.head_dim;
-    const std::vector<float> k = RandomFloats(length * kv_size, &random_);
-    const std::vector<float> v = RandomFloats(length * kv_size, &random_);
-    device_->ops().AppendKv(layout, places, k.data(), v.data());
-    const std::vector<float> q = RandomFloats(length * heads * layout.head_dim, &random_);
-    std::vector<float> expected(q.size());
-    std::vector<float> actual(q.size());
-    std::vector<float> alone(q.size());
-    reference_->ops().Attend(layout, places, q.data(), heads, 0.2F, expected.data());
-    device_->ops().Attend(layout, places, q.data(), heads, 0.2F, actual.data());
-    for (size_t i = 0; i < q.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 3e-6F) << i;
-    for (size_t t = 0; t < places.size(); ++t) {  // one by one: the same bits
-      const int64_t offset = static_cast<int64_t>(t) * heads * layout.head_dim;
-      device_->ops().Attend(layout, {&places[t], 1}, q.data() + offset, heads, 0.2F,
-                            alone.data() + offset);
+  constexpr int32_t kLength = 150;
+  const AttentionCase cases[] = {
+      {6, 2, 32, 32, KvValues::kOwn, 0, false},
+      {6, 2, 32, 32, KvValues::kOwn, 70, true},
+      {20, 1, 96, 64, KvValues::kInKeys, 0, false},  // latent
+  };
+  for (const AttentionCase& c : cases) {
+    for (const KvFormat format :
+         {KvFormat::kF32, KvFormat::kF16, KvFormat::kBF16, KvFormat::kQ8_0}) {
+      KvLayout layout{.format = format,
+                      .kv_heads = c.kv_heads,
+                      .key_dim = c.key_dim,
+                      .value_dim = c.value_dim,
+                      .values = c.values,
+                      .page_tokens = 64};
+      layout.layer_offset = layout.layer_bytes();  // the second layer of the page
+      std::vector<std::vector<std::byte>> memory(
+          3, std::vector<std::byte>(static_cast<size_t>(2 * layout.layer_bytes())));
+      std::vector<std::byte*> pages;
+      for (auto& page : memory) pages.push_back(page.data());
+      std::vector<KvPlace> places;
+      for (int32_t p = 0; p < kLength; ++p)
+        places.push_back({.pages = pages.data(), .position = p});
+      const std::vector<float> k = RandomFloats(kLength * c.kv_heads * c.key_dim, &random_);
+      const std::vector<float> v = RandomFloats(kLength * c.kv_heads * c.value_dim, &random_);
+      device_->ops().AppendKv(layout, places, k.data(),
+                              c.values == KvValues::kOwn ? v.data() : nullptr);
+      const std::vector<float> q = RandomFloats(kLength * c.heads * c.key_dim, &random_);
+      const std::vector<float> sinks = RandomFloats(c.heads, &random_);
+      const AttentionRule rule{.heads = c.heads,
+                               // Scores spread alike whatever the size of a head.
+                               .scale = 1.13F / std::sqrt(static_cast<float>(c.key_dim)),
+                               .window = c.window,
+                               .sinks = c.sinks ? sinks.data() : nullptr};
+      std::vector<float> expected(static_cast<size_t>(kLength * c.heads * c.value_dim));
+      std::vector<float> actual(expected.size());
+      std::vector<float> alone(expected.size());
+      reference_->ops().Attend(layout, places, q.data(), rule, expected.data());
+      device_->ops().Attend(layout, places, q.data(), rule, actual.data());
+      for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 3e-6F) << i;
+      for (int32_t t = 0; t < kLength; ++t) {  // one by one: the same bits
+        device_->ops().Attend(layout, {&places[static_cast<size_t>(t)], 1},
+                              q.data() + t * c.heads * c.key_dim, rule,
+                              alone.data() + t * c.heads * c.value_dim);
+      }
+      EXPECT_EQ(actual, alone);
     }
-    EXPECT_EQ(actual, alone);
   }
+}
+
+// Against the softmax written out: of the keys in the window, and a sink.
+TEST_P(ConformanceTest, WindowsAndSinksAreWhatTheyAreCalled) {
+  KvLayout layout{.format = KvFormat::kF32, .kv_heads = 1, .key_dim = 16, .value_dim = 16};
+  layout.page_tokens = 64;
+  std::vector<std::byte> page(static_cast<size_t>(layout.layer_bytes()));
+  std::byte* pages[] = {page.data()};
+  std::vector<KvPlace> places;
+  for (int32_t p = 0; p < 9; ++p) places.push_back({.pages = pages, .position = p});
+  const std::vector<float> k = RandomFloats(9 * 16, &random_);
+  const std::vector<float> v = RandomFloats(9 * 16, &random_);
+  const std::vector<float> q = RandomFloats(16, &random_);
+  device_->ops().AppendKv(layout, places, k.data(), v.data());
+  const float sink = 0.7F;
+  std::vector<float> out(16);
+  device_->ops().Attend(layout, {&places[8], 1}, q.data(),
+                        {.heads = 1, .scale = 0.25F, .window = 3, .sinks = &sink}, out.data());
+  double total = std::exp(0.7);
+  double expected = 0;
+  for (size_t p = 6; p < 9; ++p) {
+    double score = 0;
+    for (size_t i = 0; i < 16; ++i) score += double{q[i]} * k[p * 16 + i];
+    total += std::exp(0.25 * score);
+    expected += std::exp(0.25 * score) * v[p * 16 + 5];
+  }
+  EXPECT_NEAR(out[5], expected / total, 1e-6);
+}
+
+TEST_P(ConformanceTest, HeadsHaveTheirOwnMatrices) {
+  const int64_t heads = 5;
+  const int64_t rows = 32;
+  const int64_t tokens = 9;
+  for (const Format format : {Format::kF32, Format::kF16, Format::kQ8_0}) {
+    const int64_t cols = 64;
+    const Packed all(*device_, format, heads * rows, cols, &random_);
+    const std::vector<float> x = RandomFloats(tokens * heads * 80, &random_);
+    std::vector<float> expected(static_cast<size_t>(tokens * heads * 40));
+    std::vector<float> actual(expected.size());
+    HeadProduct product{.weight = all.file_view,
+                        .heads = heads,
+                        .x = x.data(),
+                        .x_stride = 80,
+                        .out = expected.data(),
+                        .out_stride = 40};
+    reference_->ops().MatMulHeads(product, tokens);
+    reference_->ops().CopyRows(x.data() + 64, 80, tokens * heads, 8, expected.data() + 32, 40);
+    product.weight = all.device_view;
+    product.out = actual.data();
+    device_->ops().MatMulHeads(product, tokens);
+    device_->ops().CopyRows(x.data() + 64, 80, tokens * heads, 8, actual.data() + 32, 40);
+    EXPECT_EQ(expected, actual) << Spec(format).name;
+    // Head 3 of token 2 is a product of its own.
+    WeightView head = all.file_view;
+    head.rows = rows;
+    head.bytes += 3 * rows * Spec(format).row_bytes(cols);
+    std::vector<float> alone(static_cast<size_t>(rows));
+    const Product one{.weight = head, .out = alone.data()};
+    reference_->ops().MatMul(x.data() + (2 * heads + 3) * 80, 1, {&one, 1});
+    EXPECT_EQ(std::memcmp(alone.data(), &actual[(2 * heads + 3) * 40], alone.size() * 4), 0);
+  }
+}
+
+TEST_P(ConformanceTest, ClampsAndGatesAreEqual) {
+  std::vector<float> a = RandomFloats(100, &random_);
+  a[3] = NAN;
+  std::vector<float> b = a;
+  reference_->ops().Clamp(a.data(), 100, 0.5F);
+  device_->ops().Clamp(b.data(), 100, 0.5F);
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), 400), 0);
+  EXPECT_EQ(*std::max_element(b.begin() + 4, b.end()), 0.5F);
+  a[3] = b[3] = 0;
+  const std::vector<float> y = RandomFloats(100, &random_);
+  const std::vector<float> gate = RandomFloats(4, &random_);
+  const float before = a[30];
+  reference_->ops().AddGated(y.data(), 4, 25, gate.data(), a.data());
+  device_->ops().AddGated(y.data(), 4, 25, gate.data(), b.data());
+  EXPECT_EQ(a, b);
+  EXPECT_NEAR(b[30], before + y[30] / (1 + std::exp(-gate[1])), 1e-6F);
 }
 
 TEST_P(ConformanceTest, RoutesTiesToTheLowerId) {
   const std::vector<float> logits = {1, 3, 3, 2, 0, 3, 0, 0, 0, 0, 0, 0};
   Routing routing;
-  device_->ops().Route(logits.data(), 2, 6, 3, RouterRule::kSoftmaxRenormalised, &routing);
+  device_->ops().Route(logits.data(), 2, 6, 3, {.renormalise = true}, nullptr, &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{1, 2, 5, 0, 1, 2}));
   EXPECT_NEAR(routing.weights[0] + routing.weights[1] + routing.weights[2], 1.0F, 1e-6F);
-  device_->ops().Route(logits.data(), 2, 6, 3, RouterRule::kSoftmax, &routing);
+  device_->ops().Route(logits.data(), 2, 6, 3, {}, nullptr, &routing);
   EXPECT_NEAR(routing.weights[3], 1.0F / 6, 1e-6F);
+}
+
+// By hand: a bias chooses and does not weigh; groups shut experts out; softmax of the chosen alone.
+TEST_P(ConformanceTest, RoutesByEveryRule) {
+  const std::vector<float> logits = {2, -1, 0, 1, 3, -2};
+  const std::vector<float> bias = {0, 0.9F, 0, 0, -1, 0};
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  Routing routing;
+  // Scores with bias: .88 1.17 .5 .73 -.05 .12.
+  device_->ops().Route(logits.data(), 1, 6, 2,
+                       {.scores = RouterScores::kSigmoid, .renormalise = true, .scale = 2.5F},
+                       bias.data(), &routing);
+  EXPECT_EQ(routing.experts, (std::vector<int32_t>{1, 0}));
+  EXPECT_NEAR(routing.weights[0], 2.5 * sigmoid(-1) / (sigmoid(-1) + sigmoid(2)), 1e-6);
+
+  // Groups {2, -1} {0, 1} {3, -2}: the best by their best are the third and the first.
+  RouterRule rule{.groups = 3, .groups_used = 2};
+  device_->ops().Route(logits.data(), 1, 6, 3, rule, nullptr, &routing);
+  EXPECT_EQ(routing.experts, (std::vector<int32_t>{4, 0, 1}));
+  // By the sum of two, 1 each: a tie, which the lower ids win.
+  rule.group_score = GroupScore::kBestTwo;
+  device_->ops().Route(logits.data(), 1, 6, 3, rule, nullptr, &routing);
+  EXPECT_EQ(routing.experts, (std::vector<int32_t>{0, 3, 2}));
+
+  device_->ops().Route(logits.data(), 1, 6, 2, {.scores = RouterScores::kSoftmaxOfChosen}, nullptr,
+                       &routing);
+  EXPECT_EQ(routing.experts, (std::vector<int32_t>{4, 0}));
+  EXPECT_NEAR(routing.weights[0], sigmoid(1), 1e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, ConformanceTest, ::testing::Values("avx512", "avx2", "reference"),

@@ -20,10 +20,11 @@ namespace sluice {
 // The largest step that a device will see.
 struct StepShape {
   int64_t tokens = 0;
-  int64_t cols = 0;   // of the widest matrix
-  int64_t top_k = 0;  // experts per token
-  int64_t ff = 0;     // inner width of an expert
-  int64_t head_dim = 0;
+  int64_t cols = 0;          // of the widest matrix, or of the heads of a HeadProduct together
+  int64_t top_k = 0;         // experts per token
+  int64_t ff = 0;            // inner width of an expert
+  int64_t dense_ff = 0;      // of the widest feed-forward network that every token goes through
+  int64_t head_dim = 0;      // of keys and values, the larger
   int64_t heads_per_kv = 0;  // query heads that share a key-value head
 };
 

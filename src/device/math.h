@@ -1,8 +1,11 @@
-// exp and silu as every device computes them: the same arithmetic, hence the same bits.
+// exp, sigmoid and the activations as every device computes them: the same arithmetic, hence the
+// same bits.
 #pragma once
 
 #include <bit>
 #include <cstdint>
+
+#include "tensor/ffn_activation.h"
 
 namespace sluice {
 
@@ -31,6 +34,14 @@ inline float Exp(float x) {
   return x != x ? x : high;
 }
 
+inline float Sigmoid(float x) { return 1.0F / (1.0F + Exp(-x)); }
 inline float Silu(float x) { return x / (1.0F + Exp(-x)); }
+
+inline float ClampedSwiGlu(float gate, float up) {
+  const float g = gate > kSwiGluLimit ? kSwiGluLimit : gate;
+  const float low = up < -kSwiGluLimit ? -kSwiGluLimit : up;
+  const float u = low > kSwiGluLimit ? kSwiGluLimit : low;
+  return (u + 1.0F) * (g / (1.0F + Exp(-(g * kSwiGluAlpha))));
+}
 
 }  // namespace sluice

@@ -35,25 +35,37 @@ struct Activations {
         normed(Size(max_tokens * spec.hidden)),
         block_out(Size(max_tokens * spec.hidden)),
         q(Size(max_tokens * spec.attention.heads * spec.attention.head_dim)),
-        attended(q.size()),
-        k(Size(max_tokens * spec.attention.kv_heads * spec.attention.head_dim)),
-        v(k.size()),
-        cosine(Size(max_tokens * spec.attention.head_dim / 2)),
+        attended(Size(max_tokens * spec.attention.heads * spec.attention.value_dim())),
+        k(Size(max_tokens * spec.attention.cached_heads() * spec.attention.cached_key_dim())),
+        v(spec.attention.latent ? 0 : k.size()),
+        cosine(Size(max_tokens * spec.attention.rope.dims() / 2)),
         sine(cosine.size()),
+        shared_gates(Size(max_tokens)),
         router_logits(Size(max_tokens * spec.moe.experts)),
         expert_out(Size(max_tokens * spec.moe.top_k * spec.hidden)),
-        logits(Size(logit_rows * spec.vocab)) {}
+        logits(Size(logit_rows * spec.vocab)) {
+    if (const Attention& a = spec.attention; a.latent) {
+      q_latent.resize(Size(max_tokens * a.latent->q_rank));
+      q_absorbed.resize(Size(max_tokens * a.heads * a.cached_key_dim()));
+      attended_latent.resize(Size(max_tokens * a.heads * a.cached_value_dim()));
+    }
+  }
 
   std::vector<float> hidden;         // [tokens, hidden]: the residual stream
   std::vector<float> normed;         // [tokens, hidden]
   std::vector<float> block_out;      // [tokens, hidden]
   std::vector<float> q;              // [tokens, heads, head_dim]
-  std::vector<float> attended;       // [tokens, heads, head_dim]
-  std::vector<float> k, v;           // [tokens, kv_heads, head_dim]
-  std::vector<float> cosine, sine;   // [tokens, head_dim / 2]
+  std::vector<float> attended;       // [tokens, heads, value_dim]
+  std::vector<float> k, v;           // [tokens, cached heads, their dims]
+  std::vector<float> cosine, sine;   // [tokens, rope dims / 2]
+  std::vector<float> shared_gates;   // [tokens]
   std::vector<float> router_logits;  // [tokens, experts]
   std::vector<float> expert_out;     // [tokens, top_k, hidden]
   std::vector<float> logits;         // [logit_rows, vocab]
+  // Of latent attention only.
+  std::vector<float> q_latent;         // [tokens, q_rank]
+  std::vector<float> q_absorbed;       // [tokens, heads, cached key dim]
+  std::vector<float> attended_latent;  // [tokens, heads, kv_rank]
   Routing routing;
 
  private:

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
-#include <vector>
 
 #include "device/device.h"
+#include "engine/attention_layer.h"
 #include "engine/batch.h"
+#include "engine/dense_ffn.h"
 #include "engine/kv_cache.h"
 #include "engine/moe_layer.h"
 #include "store/dense_weights.h"
@@ -17,7 +19,8 @@ namespace sluice {
 
 class Decoder {
  public:
-  // What a decoder works with and does not own. `trace` may be null.
+  // What a decoder works with and does not own. `trace` may be null; of a dense model `core` and
+  // `store` are.
   struct Parts {
     const ModelSpec& spec;
     const DenseWeights& weights;
@@ -39,18 +42,15 @@ class Decoder {
   Status Step(const Batch& batch, const OnLogits& on_logits);
 
  private:
-  void FillRope(const Batch& batch);
-  void Attention(int64_t layer, const LayerWeights& weights, const Batch& batch);
-  void QkNorms(const LayerWeights& weights, int64_t tokens);
   void Logits(const Batch& batch, const OnLogits& on_logits);
 
   const ModelSpec& spec_;
   const DenseWeights& weights_;
-  const KvCache& kv_;
   Ops& ops_;
-  MoeLayer moe_;
+  AttentionLayer attention_;
+  DenseFfn dense_;
+  std::optional<MoeLayer> moe_;  // none in a dense model
   const int64_t logit_rows_;
-  std::vector<float> inverse_frequencies_;  // [head_dim / 2]
   Activations buffers_;
 };
 

@@ -125,12 +125,16 @@ class Engine::Impl {
 
   Result<MemoryPlan> Plan(const EngineOptions& options);
   TargetModel Shape() const;
+  uint64_t CoreBytes() const;
   Status CreateCore(const MemoryPlan& plan);
+  // All that is there for experts: core, store, trace. A dense model has none of it.
+  Status StartExperts(const EngineOptions& options, const MemoryPlan& plan);
   ClockReadings ReadClocks() const;
   Result<std::vector<int32_t>> PromptIds(const Request& request) const;
   void Loop();
   bool TakeSubmitted();
   void Step();
+  void BeginExpertStep();
   void PublishStats();
 
   // Constant after Start().
@@ -176,7 +180,8 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
                                             model_.spec.context));
   }
   SLUICE_TRY_ASSIGN(const KvFormat kv_format, ParseKvFormat(options.kv_cache));
-  if (kv_format == KvFormat::kQ8_0 && model_.spec.attention.head_dim % 32 != 0) {
+  const KvLayout layout = KvLayoutOf(model_.spec, kv_format);
+  if (kv_format == KvFormat::kQ8_0 && (layout.key_dim % 32 != 0 || layout.value_dim % 32 != 0)) {
     return InvalidArgumentError("a q8_0 KV cache needs heads whose size is a multiple of 32");
   }
   SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(options.ram_budget, ReadMemoryState()));
@@ -185,21 +190,25 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   SLUICE_TRY_ASSIGN(MemoryPlan plan,
                     PlanMemory(model_, *device_,
                                {.budget_bytes = budget,
-                                .process_bytes = ResidentBytes() +
-                                                 DecisionCore::Footprint(
-                                                     policy_.spec, {.layers = Shape().layers,
-                                                                    .experts = Shape().experts}),
+                                .process_bytes = ResidentBytes() + CoreBytes(),
                                 .kv_tokens = pages * kPageTokens * options.parallel,
                                 .sequences = options.parallel,
                                 .prefill_chunk = options.prefill_chunk,
-                                .kv_format = kv_format}));
+                                .kv_format = kv_format,
+                                .threads = pool_->size()}));
   SLUICE_TRY_ASSIGN(
       kv_, KvCache::Create(model_.spec, kv_format, pages * kPageTokens * options.parallel));
   return plan;
 }
 
+uint64_t Engine::Impl::CoreBytes() const {
+  if (!model_.spec.has_experts()) return 0;
+  return DecisionCore::Footprint(policy_.spec,
+                                 {.layers = Shape().layers, .experts = Shape().experts});
+}
+
 TargetModel Engine::Impl::Shape() const {
-  return {.layers = static_cast<int32_t>(model_.spec.layers),
+  return {.layers = static_cast<int32_t>(model_.spec.moe_layers()),
           .experts = static_cast<int32_t>(model_.spec.moe.experts),
           .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
           .expert_bytes = ExpertStore::SlotBytes(model_.experts)};
@@ -233,37 +242,48 @@ ClockReadings Engine::Impl::ReadClocks() const {
           .free_memory_bytes = static_cast<double>(ReadMemoryState().available_bytes)};
 }
 
+Status Engine::Impl::StartExperts(const EngineOptions& options, const MemoryPlan& plan) {
+  SLUICE_TRY(CreateCore(plan));
+  SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(), core_.get(), {}));
+  if (options.trace_path.empty()) return {};
+  SLUICE_TRY_ASSIGN(
+      trace_, TraceWriter::Create(options.trace_path,
+                                  {.model = model_.checkpoint.path,
+                                   .architecture = model_.spec.architecture,
+                                   .dtype = Spec(model_.experts.extents()[0].gate.format).name,
+                                   .layers = model_.spec.moe_layers(),
+                                   .experts = model_.spec.moe.experts,
+                                   .top_k = model_.spec.moe.top_k,
+                                   .seed = options.trace_seed,
+                                   .policy = policy_.source.text,
+                                   .policy_name = policy_.spec.name,
+                                   .slots = core_->slots(),
+                                   .staging = core_->staging_slots(),
+                                   .expert_bytes = Shape().expert_bytes,
+                                   .link_bytes_per_call = kLinkBytesPerCall}));
+  return {};
+}
+
 Status Engine::Impl::Start(const EngineOptions& options) {
   SLUICE_TRY(CheckOptions(options));
   const int threads = options.threads > 0 ? options.threads : AvailableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
   SLUICE_TRY_ASSIGN(device_, CreateDevice(options.device, pool_.get()));
-  SLUICE_TRY_ASSIGN(
-      policy_, PreparePolicy(options.policy, {.shape = Shape()},
-                             {.profile = options.policy_profile, .table = options.policy_table}));
+  const bool experts = model_.spec.has_experts();
+  if (!experts && !options.trace_path.empty()) {
+    return InvalidArgumentError(model_.checkpoint.path +
+                                " has no experts, so there is no routing to trace");
+  }
+  if (experts) {
+    SLUICE_TRY_ASSIGN(
+        policy_, PreparePolicy(options.policy, {.shape = Shape()},
+                               {.profile = options.policy_profile, .table = options.policy_table}));
+  }
   SLUICE_TRY_ASSIGN(const MemoryPlan plan, Plan(options));
   const auto progress = [&](uint64_t done, uint64_t total) {
     if (options.on_load) options.on_load({.bytes_done = done, .bytes_total = total});
   };
-  SLUICE_TRY(CreateCore(plan));
-  SLUICE_TRY_ASSIGN(store_, ExpertStore::Create(model_, *device_, pool_.get(), core_.get(), {}));
-  if (!options.trace_path.empty()) {
-    SLUICE_TRY_ASSIGN(
-        trace_, TraceWriter::Create(options.trace_path,
-                                    {.model = model_.checkpoint.path,
-                                     .architecture = model_.spec.architecture,
-                                     .dtype = Spec(model_.experts.extents()[0].gate.format).name,
-                                     .layers = model_.spec.layers,
-                                     .experts = model_.spec.moe.experts,
-                                     .top_k = model_.spec.moe.top_k,
-                                     .seed = options.trace_seed,
-                                     .policy = policy_.source.text,
-                                     .policy_name = policy_.spec.name,
-                                     .slots = core_->slots(),
-                                     .staging = core_->staging_slots(),
-                                     .expert_bytes = Shape().expert_bytes,
-                                     .link_bytes_per_call = kLinkBytesPerCall}));
-  }
+  if (experts) SLUICE_TRY(StartExperts(options, plan));
   // Last, since it is what takes long.
   SLUICE_TRY_ASSIGN(weights_, DenseWeights::Load(model_, *device_, progress));
   const int64_t step_tokens = std::max<int64_t>(plan.prefill_chunk, options.parallel);
@@ -281,20 +301,24 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   stats_.model = model_.checkpoint.path;
   stats_.architecture = model_.spec.architecture;
   stats_.device = device_->name();
-  stats_.policy = policy_.spec.name;
-  stats_.policy_notes = WithoutEffect(policy_.spec);
-  stats_.io = store_->backend_name();
+  if (experts) {
+    stats_.policy = policy_.spec.name;
+    stats_.policy_notes = WithoutEffect(policy_.spec);
+    stats_.io = store_->backend_name();
+  } else {
+    stats_.policy = stats_.io = "none";
+  }
   stats_.threads = threads;
   stats_.context_tokens = context_tokens_;
   stats_.prefill_chunk = plan.prefill_chunk;
   stats_.vocab = model_.spec.vocab;
-  stats_.accesses_per_token = model_.spec.layers * model_.spec.moe.top_k;
+  stats_.accesses_per_token = model_.spec.moe_layers() * model_.spec.moe.top_k;
   stats_.memory = {.budget = plan.budget_bytes,
                    .dense = plan.dense_bytes,
                    .kv = plan.kv_bytes,
                    .scratch = plan.scratch_bytes,
                    .slot_bytes = plan.slot_bytes,
-                   .slots = core_->slots(),
+                   .slots = experts ? core_->slots() : 0,
                    .all_slots = plan.all_slots,
                    .minimum = plan.minimum_bytes(),
                    .everything = plan.everything_bytes()};
@@ -382,15 +406,19 @@ bool Engine::Impl::TakeSubmitted() {
   return !stop_;
 }
 
-void Engine::Impl::Step() {
-  const SteadyTime begin = std::chrono::steady_clock::now();
-  const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
+void Engine::Impl::BeginExpertStep() {
   std::optional<ClockReadings> readings;
   if (core_->wants_readings()) readings = ReadClocks();
   const ClockReadings* clock = readings ? &*readings : nullptr;
   core_->BeginStep(static_cast<int32_t>(batch_.size()), clock);
   if (trace_ != nullptr) trace_->BeginStep(static_cast<int32_t>(batch_.size()), clock);
   stall_before_ = store_->stats().stall_seconds;
+}
+
+void Engine::Impl::Step() {
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
+  if (core_ != nullptr) BeginExpertStep();
   const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
     wanted[i].sequence->OnLogits(wanted[i].position, logits);
   });
@@ -413,6 +441,11 @@ void Engine::Impl::Step() {
 }
 
 void Engine::Impl::PublishStats() {
+  if (core_ == nullptr) {
+    const std::lock_guard lock(mutex_);
+    stats_.steps = steps_;
+    return;
+  }
   const DecisionCounts cache = core_->totals();
   const StoreStats& store = store_->stats();
   const std::lock_guard lock(mutex_);

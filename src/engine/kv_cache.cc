@@ -8,10 +8,7 @@ namespace sluice {
 
 Result<KvCache> KvCache::Create(const ModelSpec& spec, KvFormat format, int64_t tokens) {
   KvCache cache;
-  cache.layout_ = {.format = format,
-                   .kv_heads = spec.attention.kv_heads,
-                   .head_dim = spec.attention.head_dim,
-                   .page_tokens = kPageTokens};
+  cache.layout_ = KvLayoutOf(spec, format);
   const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
   const int64_t page_bytes = KvPageBytes(spec, format);
   SLUICE_TRY_ASSIGN(cache.memory_,

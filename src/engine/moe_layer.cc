@@ -6,18 +6,27 @@
 
 #include <algorithm>
 
+#include "engine/norm.h"
+
 namespace sluice {
+
+void MoeLayer::RouterLogits(const LayerWeights& weights, const float* x, int64_t tokens,
+                            Activations* buffers) {
+  const Product router{.weight = weights.router,
+                       .bias = OrNull(weights.router_bias),
+                       .out = buffers->router_logits.data()};
+  ops_.MatMul(x, tokens, {&router, 1});
+}
 
 void MoeLayer::Begin(int32_t layer, const Batch& batch, Activations* buffers) {
   const MoeFfn& moe = spec_.moe;
+  layer_ = layer;
   const LayerWeights& weights = weights_[static_cast<size_t>(layer)];
-  ops_.RmsNorm(buffers->hidden.data(), batch.size(), spec_.hidden, weights.ffn_norm.data(),
-               spec_.rms_epsilon, buffers->normed.data());
-  const Product router{.weight = weights.router, .out = buffers->router_logits.data()};
-  ops_.MatMul(buffers->normed.data(), batch.size(), {&router, 1});
-  ops_.Route(buffers->router_logits.data(), batch.size(), moe.experts, moe.top_k,
-             moe.renormalise ? RouterRule::kSoftmaxRenormalised : RouterRule::kSoftmax,
-             &buffers->routing);
+  Norm(&ops_, spec_, buffers->hidden.data(), batch.size(), weights.ffn_norm,
+       buffers->normed.data());
+  RouterLogits(weights, buffers->normed.data(), batch.size(), buffers);
+  ops_.Route(buffers->router_logits.data(), batch.size(), moe.experts, moe.top_k, moe.rule,
+             OrNull(weights.selection_bias), &buffers->routing);
   const GateGuess gate = Gate(layer, batch, buffers);
   if (trace_ != nullptr) trace_->Record(layer, buffers->routing, batch.traced, gate);
   groups_ = GroupByExpert(buffers->routing, moe.experts);
@@ -27,6 +36,8 @@ void MoeLayer::Begin(int32_t layer, const Batch& batch, Activations* buffers) {
                 .weights = buffers->routing.weights,
                 .gate = gate},
                groups_);
+  // While the reads travel.
+  if (moe.shared_ff > 0) shared_.Run(weights, batch, buffers);
 }
 
 // What a later layer's router would choose if it saw the present hidden state, for a policy that
@@ -35,12 +46,17 @@ GateGuess MoeLayer::Gate(int32_t layer, const Batch& batch, Activations* buffers
   const DecisionCore::GateWanted wanted = core_.gate_wanted(layer);
   if (wanted.layer < 0) return {};
   const LayerWeights& weights = weights_[static_cast<size_t>(wanted.layer)];
-  ops_.RmsNorm(buffers->hidden.data(), batch.size(), spec_.hidden, weights.ffn_norm.data(),
-               spec_.rms_epsilon, buffers->block_out.data());
-  const Product router{.weight = weights.router, .out = buffers->router_logits.data()};
-  ops_.MatMul(buffers->block_out.data(), batch.size(), {&router, 1});
-  ops_.Route(buffers->router_logits.data(), batch.size(), spec_.moe.experts, wanted.experts,
-             RouterRule::kSoftmax, &gate_routing_);
+  Norm(&ops_, spec_, buffers->hidden.data(), batch.size(), weights.ffn_norm,
+       buffers->block_out.data());
+  RouterLogits(weights, buffers->block_out.data(), batch.size(), buffers);
+  // Of every chosen expert its probability, whatever becomes of it in the sum.
+  RouterRule rule = spec_.moe.rule;
+  rule.renormalise = false;
+  rule.scale = 1;
+  if (rule.scores == RouterScores::kSoftmaxOfChosen) rule.scores = RouterScores::kSoftmax;
+  rule.groups = rule.groups_used = 1;  // more experts are asked for than groups may hold
+  ops_.Route(buffers->router_logits.data(), batch.size(), spec_.moe.experts, wanted.experts, rule,
+             OrNull(weights.selection_bias), &gate_routing_);
   // Of several tokens an expert has the highest probability that one of them gives it.
   guesses_.clear();
   for (size_t i = 0; i < gate_routing_.experts.size(); ++i) {
@@ -59,6 +75,17 @@ GateGuess MoeLayer::Gate(int32_t layer, const Batch& batch, Activations* buffers
   return {.layer = wanted.layer, .experts = guesses_};
 }
 
+// Biases are small: they are resident.
+ExpertBiases MoeLayer::Biases(int32_t expert) const {
+  const LayerWeights& weights = weights_[static_cast<size_t>(layer_)];
+  const auto of = [&](const std::vector<float>& all, int64_t size) {
+    return all.empty() ? nullptr : all.data() + expert * size;
+  };
+  return {.gate = of(weights.expert_gate_bias, spec_.moe.ff),
+          .up = of(weights.expert_up_bias, spec_.moe.ff),
+          .down = of(weights.expert_down_bias, spec_.hidden)};
+}
+
 Status MoeLayer::Finish(const Batch& batch, Activations* buffers) {
   ops_.StageExpertInput(buffers->normed.data(), batch.size(), spec_.hidden);
   while (true) {
@@ -66,10 +93,12 @@ Status MoeLayer::Finish(const Batch& batch, Activations* buffers) {
     if (ready.empty()) break;
     calls_.clear();
     for (const ReadyExpert& expert : ready) {
-      calls_.push_back(
-          {.weights = expert.weights, .assignments = groups_[expert.group].assignments});
+      const ExpertGroup& group = groups_[expert.group];
+      calls_.push_back({.weights = expert.weights,
+                        .biases = Biases(group.expert),
+                        .assignments = group.assignments});
     }
-    ops_.ExpertFfn(calls_, spec_.moe.top_k, buffers->expert_out.data());
+    ops_.ExpertFfn(calls_, spec_.moe.top_k, spec_.moe.activation, buffers->expert_out.data());
   }
   ops_.Combine(buffers->routing, buffers->expert_out.data(), spec_.hidden, buffers->hidden.data());
   return {};

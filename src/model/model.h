@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "model/layer_parts.h"
 #include "model/model_spec.h"
 #include "routing/expert_id.h"
 #include "sluice/status.h"
@@ -40,26 +41,25 @@ class ExpertCatalog {
 
  private:
   int64_t experts_per_layer_ = 0;
-  std::vector<ExpertExtent> extents_;  // [layers * experts]
+  std::vector<ExpertExtent> extents_;  // [moe layers * experts]
 };
 
-// What is always resident, by role. Vectors are matrices of one row.
-struct LayerTensors {
-  TensorExtent attention_norm;
-  TensorExtent q, k, v, o;
-  std::optional<TensorExtent> q_norm, k_norm;
-  TensorExtent ffn_norm;
-  TensorExtent router;
-};
+// What is always resident, by role. Vectors are matrices of one row; what is absent has no file.
+using LayerTensors = LayerParts<TensorExtent, TensorExtent>;
 struct DenseTensors {
   TensorExtent embedding;
   TensorExtent output_norm;
-  std::optional<TensorExtent> output;  // nullopt: tied to the embedding
+  TensorExtent output;        // absent: tied to the embedding
+  TensorExtent rope_factors;  // [rope dims / 2]
   std::vector<LayerTensors> layers;
 
-  // By role, whatever their shapes: a matrix may have one row too.
-  std::vector<const TensorExtent*> Matrices() const;
-  std::vector<const TensorExtent*> Vectors() const;
+  struct Part {
+    TensorRole role;
+    const TensorExtent* extent;
+  };
+  // Those that are there. A matrix may have one row too.
+  std::vector<Part> Matrices() const;
+  std::vector<Part> Vectors() const;
   uint64_t total_bytes() const;
 };
 

@@ -21,25 +21,32 @@ constexpr int64_t kSmallestChunk = 16;
 uint64_t ScratchBytes(const Model& model, const Device& device, const MemoryRequest& request,
                       int64_t chunk) {
   const ModelSpec& spec = model.spec;
+  const Attention& a = spec.attention;
   const int64_t tokens = std::max(chunk, request.sequences);
-  const int64_t q = spec.attention.heads * spec.attention.head_dim;
-  const int64_t kv = spec.attention.kv_heads * spec.attention.head_dim;
-  const int64_t widest = std::max({spec.hidden, q, spec.moe.ff});
-  const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + spec.moe.experts +
-                            spec.moe.top_k * (spec.hidden + 4) + 2 * spec.attention.head_dim;
+  const int64_t dense_ff = std::max(spec.dense_ff, spec.moe.shared_ff);
+  const int64_t latent =
+      a.latent ? a.latent->q_rank + a.heads * (a.cached_key_dim() + a.cached_value_dim()) : 0;
+  const int64_t q = a.heads * std::max(a.head_dim, a.value_dim());
+  const int64_t kv = a.cached_heads() * a.cached_key_dim();
+  const int64_t widest = std::max({spec.hidden, q, spec.moe.ff, latent});
+  const int64_t per_token = 3 * spec.hidden + 2 * q + 2 * kv + latent + spec.moe.experts +
+                            spec.moe.top_k * (spec.hidden + 4) + 2 * a.rope.dims() + 2;
   const int64_t logits =
       (std::max(request.sequences, kLogitRows) + request.sequences * QueuedLogitRows(spec.vocab)) *
       spec.vocab;
   // A sampler sorts (probability, token) pairs of one sequence.
   const int64_t sampling = spec.vocab * 16;
-  return static_cast<uint64_t>(
-      4 * (tokens * per_token + logits) + sampling +
-      device.ScratchBytes({.tokens = tokens,
-                           .cols = widest,
-                           .top_k = spec.moe.top_k,
-                           .ff = spec.moe.ff,
-                           .head_dim = spec.attention.head_dim,
-                           .heads_per_kv = spec.attention.heads / spec.attention.kv_heads}));
+  const uint64_t turning =
+      static_cast<uint64_t>(request.threads) * ExpertStore::ScratchBytes(model.experts);
+  return turning +
+         static_cast<uint64_t>(4 * (tokens * per_token + logits) + sampling +
+                               device.ScratchBytes({.tokens = tokens,
+                                                    .cols = widest,
+                                                    .top_k = spec.moe.top_k,
+                                                    .ff = spec.moe.ff,
+                                                    .dense_ff = dense_ff,
+                                                    .head_dim = a.cached_key_dim(),
+                                                    .heads_per_kv = a.heads / a.cached_heads()}));
 }
 
 // In MiB, rounded up, and one more: what a process has before weights varies by some pages.
@@ -54,20 +61,26 @@ std::string Table(const MemoryPlan& plan) {
   line("dense weights", plan.dense_bytes);
   line("KV cache", plan.kv_bytes);
   line("activations and scratch", plan.scratch_bytes);
-  line("one expert slot", plan.slot_bytes);
+  if (plan.all_slots > 0) line("one expert slot", plan.slot_bytes);
   line("needed at least", plan.minimum_bytes());
-  line("with every expert in RAM", plan.everything_bytes());
+  if (plan.all_slots > 0) line("with every expert in RAM", plan.everything_bytes());
   return text;
 }
 
 }  // namespace
 
+KvLayout KvLayoutOf(const ModelSpec& spec, KvFormat format) {
+  const Attention& a = spec.attention;
+  return {.format = format,
+          .kv_heads = a.cached_heads(),
+          .key_dim = a.cached_key_dim(),
+          .value_dim = a.cached_value_dim(),
+          .values = a.latent ? KvValues::kInKeys : KvValues::kOwn,
+          .page_tokens = kPageTokens};
+}
+
 int64_t KvPageBytes(const ModelSpec& spec, KvFormat format) {
-  const KvLayout layout{.format = format,
-                        .kv_heads = spec.attention.kv_heads,
-                        .head_dim = spec.attention.head_dim,
-                        .page_tokens = kPageTokens};
-  return spec.layers * layout.layer_bytes();
+  return spec.layers * KvLayoutOf(spec, format).layer_bytes();
 }
 
 Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
@@ -95,6 +108,7 @@ Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
         FormatByteSize(plan.budget_bytes), model.checkpoint.path, Table(plan), Advice(plan)));
   }
   const uint64_t left = plan.budget_bytes - plan.fixed_bytes();
+  if (plan.all_slots == 0) return plan;  // a dense model
   plan.slots = std::min(static_cast<int64_t>(left / plan.slot_bytes), plan.all_slots);
   return plan;
 }

@@ -20,6 +20,7 @@ struct MemoryRequest {
   int64_t sequences = 1;        // that decode at a time
   int64_t prefill_chunk = 512;  // tokens of a step, at most
   KvFormat kv_format = KvFormat::kF16;
+  int64_t threads = 1;
 };
 
 struct MemoryPlan {
@@ -28,7 +29,7 @@ struct MemoryPlan {
   uint64_t dense_bytes = 0;
   uint64_t kv_bytes = 0;
   uint64_t scratch_bytes = 0;  // activations and what the device's operations need
-  uint64_t slot_bytes = 0;     // of one slot
+  uint64_t slot_bytes = 0;     // of one slot; 0 in a dense model
   int64_t slots = 0;
   int64_t all_slots = 0;  // that would hold every expert
   int64_t prefill_chunk = 0;
@@ -44,6 +45,8 @@ struct MemoryPlan {
 
 // Tokens per KV page.
 inline constexpr int64_t kPageTokens = 64;
+// How a token's keys and values are cached, of layer 0.
+KvLayout KvLayoutOf(const ModelSpec& spec, KvFormat format);
 // Bytes of one page, all layers.
 int64_t KvPageBytes(const ModelSpec& spec, KvFormat format);
 // Rows of logits that are computed together at most, beyond one per sequence.

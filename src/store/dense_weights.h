@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "base/memory.h"
@@ -15,13 +14,9 @@
 
 namespace sluice {
 
-struct LayerWeights {
-  std::vector<float> attention_norm;  // [hidden]
-  WeightView q, k, v, o;
-  std::vector<float> q_norm, k_norm;  // empty where the model has none
-  std::vector<float> ffn_norm;        // [hidden]
-  WeightView router;
-};
+// What a layer lacks is empty: views without rows, vectors without elements. kv_b is never here: it
+// becomes k_b, of floats, and v_b.
+using LayerWeights = LayerParts<WeightView, std::vector<float>>;
 
 class DenseWeights {
  public:
@@ -36,6 +31,7 @@ class DenseWeights {
   const WeightView& embedding() const { return embedding_; }
   const WeightView& output() const { return output_; }
   const std::vector<float>& output_norm() const { return output_norm_; }
+  const std::vector<float>& rope_factors() const { return rope_factors_; }  // or empty
   const std::vector<LayerWeights>& layers() const { return layers_; }
 
  private:
@@ -46,6 +42,7 @@ class DenseWeights {
   WeightView embedding_;
   WeightView output_;
   std::vector<float> output_norm_;
+  std::vector<float> rope_factors_;
   std::vector<LayerWeights> layers_;
 };
 

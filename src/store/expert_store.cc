@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -14,6 +16,34 @@ namespace {
 // at most one late.
 uint64_t SegmentRoom(uint64_t bytes) {
   return (bytes + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment + kDirectAlignment;
+}
+
+uint64_t MatrixBytes(const TensorExtent& extent) {
+  return static_cast<uint64_t>(extent.rows * Spec(extent.format).row_bytes(extent.cols));
+}
+
+// The rows of a matrix that lies transposed, in memory of this thread. Elements of a float format.
+template <typename T>
+const std::byte* Turn(const TensorExtent& extent, const std::byte* from) {
+  thread_local std::vector<T> turned;
+  if (turned.size() < static_cast<size_t>(extent.rows * extent.cols)) {
+    turned.resize(static_cast<size_t>(extent.rows * extent.cols));
+  }
+  const int64_t stored = extent.rows * extent.order.step;  // numbers of a stored column
+  for (int64_t r = 0; r < extent.rows; ++r) {
+    const std::byte* number =
+        from + (extent.order.first + r * extent.order.step) * static_cast<int64_t>(sizeof(T));
+    for (int64_t c = 0; c < extent.cols; ++c) {
+      std::memcpy(&turned[static_cast<size_t>(r * extent.cols + c)],
+                  number + c * stored * static_cast<int64_t>(sizeof(T)), sizeof(T));
+    }
+  }
+  return reinterpret_cast<const std::byte*>(turned.data());
+}
+
+const std::byte* ToRows(const TensorExtent& extent, const std::byte* from) {
+  return Spec(extent.format).block_bytes == 4 ? Turn<uint32_t>(extent, from)
+                                              : Turn<uint16_t>(extent, from);
 }
 
 double Now() {
@@ -37,6 +67,18 @@ uint64_t ExpertStore::SlotBytes(const ExpertCatalog& experts) {
   for (const ExpertExtent& extent : experts.extents()) {
     largest = std::max(largest, SegmentRoom(extent.gate.bytes) + SegmentRoom(extent.up.bytes) +
                                     SegmentRoom(extent.down.bytes));
+  }
+  return largest;
+}
+
+uint64_t ExpertStore::ScratchBytes(const ExpertCatalog& experts) {
+  uint64_t largest = 0;
+  for (const ExpertExtent& expert : experts.extents()) {
+    for (const TensorExtent* extent : {&expert.gate, &expert.up, &expert.down}) {
+      if (extent->order.kind != MatrixOrder::kRows) {
+        largest = std::max(largest, MatrixBytes(*extent));
+      }
+    }
   }
   return largest;
 }
@@ -225,7 +267,10 @@ void ExpertStore::PackArrived() {
   }
   pool_.ParallelFor(static_cast<int64_t>(jobs.size()), [&](int64_t i) {
     const Job& job = jobs[static_cast<size_t>(i)];
-    device_.Pack(job.extent->format, job.extent->rows, job.extent->cols, job.from, job.to);
+    const TensorExtent& extent = *job.extent;
+    const std::byte* from =
+        extent.order.kind == MatrixOrder::kRows ? job.from : ToRows(extent, job.from);
+    device_.Pack(extent.format, extent.rows, extent.cols, from, job.to);
   });
 }
 

@@ -56,6 +56,9 @@ class ExpertStore {
   // Memory of one slot: as much as the largest expert needs, read alignment included.
   static uint64_t SlotBytes(const ExpertCatalog& experts);
 
+  // Memory that each thread takes to lay out experts whose matrices lie transposed in the file.
+  static uint64_t ScratchBytes(const ExpertCatalog& experts);
+
   // Opens the call of one layer: has the core decide, and starts every read whose slot is free.
   // `groups` are the distinct experts of the routing, in the order in which its rows meet them, and
   // must live until the call is over. One call at a time.

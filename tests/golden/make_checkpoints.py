@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes small random Qwen3-MoE, OLMoE and Mixtral checkpoints: GGUF files and HF directories.
+"""Writes small random checkpoints of every family: GGUF files and HF directories.
 
     make_checkpoints.py OUT_DIR [--verbose]   writes the checkpoints, unless they are there
     make_checkpoints.py --manifest FILE       writes the list of checkpoints as JSON
 
-The bytes depend only on this file, on tiny_tokenizers.py and on the pinned gguf and safetensors
+The bytes depend only on this file, on more_families.py, on tiny_tokenizers.py and on the pinned gguf and safetensors
 packages: every random number comes from raw PCG64 bits through exact integer arithmetic, so neither
 numpy's version nor the processor changes a weight. Logits for these checkpoints are made by
 make_goldens.py; see README.md.
@@ -24,6 +24,7 @@ import safetensors
 from gguf import GGMLQuantizationType as QType
 from gguf import LlamaFileType as FileType
 
+import more_families
 import tiny_tokenizers
 
 
@@ -113,7 +114,7 @@ def manifest():
                     "golden": f"logits/{m.name}-{weights}.safetensors",
                 }
             )
-    return rows
+    return rows + more_families.manifest()
 
 
 # --- Random numbers ------------------------------------------------------------------------------
@@ -513,12 +514,57 @@ def write_hf(path, m, weights, fmt):
     write_json(path / "tokenizer_config.json", tiny_tokenizers.hf_tokenizer_config(m))
 
 
+# --- Families of more_families.py ----------------------------------------------------------------
+
+
+def write_family_gguf(path, m, weights, encoding):
+    w = gguf.GGUFWriter(path, m.gguf_architecture)
+    w.add_type("model")
+    w.add_name(f"{m.name} golden")
+    w.add_file_type(FileType.ALL_F32)
+    m.gguf_metadata(w, encoding)
+    tiny_tokenizers.add_tokenizer_metadata(w, m, False)
+    for name, values in m.gguf_tensors(weights, encoding).items():
+        w.add_tensor(name, np.ascontiguousarray(values))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def write_family_hf(path, m, weights):
+    path.mkdir(exist_ok=True)
+    write_safetensors(path / "model.safetensors", m.hf_tensors(weights), "float32")
+    tokens = tiny_tokenizers.special_ids(m)
+    config = m.hf_config() | {
+        "architectures": [m.hf_class],
+        "dtype": "float32",
+        "model_type": m.model_type,
+        "tie_word_embeddings": m.tied,
+        "vocab_size": m.vocab,
+        **{f"{k}_token_id": v for k, v in tokens.items()},
+    }
+    write_json(path / "config.json", dict(sorted(config.items())))
+    write_json(path / "tokenizer.json", tiny_tokenizers.hf_tokenizer(m))
+    write_json(path / "tokenizer_config.json", tiny_tokenizers.hf_tokenizer_config(m))
+
+
+def write_families(out):
+    for m in more_families.FAMILIES:
+        weights = {n: normal(f"{m.name}/{n}", *spec) for n, spec in m.tensor_specs().items()}
+        write_family_hf(out / f"{m.name}-f32", m, weights)
+        write_family_gguf(out / f"{m.name}-f32.gguf", m, weights, "")
+        for suffix, _, encoding in m.extra:
+            write_family_gguf(out / f"{m.name}-{suffix}.gguf", m, weights, encoding)
+
+
 # --- Command line --------------------------------------------------------------------------------
 
 
 def write_all(out, verbose):
     weights, current = None, None
-    for row in manifest():
+    ours = [row for row in manifest() if row not in more_families.manifest()]
+    for row in ours:
         path = out / row["checkpoint"]
         m = max((m for m in MODELS if path.name.startswith(m.name)), key=lambda m: len(m.name))
         if m is not current:
@@ -532,6 +578,7 @@ def write_all(out, verbose):
             files = path.iterdir() if path.is_dir() else [path]
             size = sum(f.stat().st_size for f in files)
             print(f"{row['checkpoint']:28} {size / 1e6:6.1f} MB", file=sys.stderr)
+    write_families(out)
 
 
 def main():
@@ -547,7 +594,8 @@ def main():
     if not args.out_dir:
         parser.error("OUT_DIR is missing")
     stamp = args.out_dir / "stamp"
-    sources = Path(__file__).read_bytes() + Path(tiny_tokenizers.__file__).read_bytes()
+    files = (__file__, more_families.__file__, tiny_tokenizers.__file__)
+    sources = b"".join(Path(f).read_bytes() for f in files)
     digest = hashlib.sha256(sources).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
         return

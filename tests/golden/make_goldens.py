@@ -23,6 +23,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 GREEDY_STEPS = 24
+# Families whose GGUF files are read here as well; the others are witnessed by their directories.
+READ_FROM_GGUF = ("qwen3moe", "olmoe", "mixtral")
 # Routing and greedy choice must not hang on the last bits of a float, or an engine that sums in
 # another order could not be asked for equality. Prompts are changed until these hold.
 MIN_ROUTER_MARGIN = 0.01  # between the last chosen and the first rejected expert, in router logits
@@ -147,8 +149,51 @@ def load_gguf(path):
     return model.eval()
 
 
+def load_deepseek(path):
+    """DeepSeekMoE-16B, which Transformers lacks, as the Qwen2-MoE that computes the same.
+
+    That one multiplies the sum of the shared experts by a sigmoid: of 0, which is a half, so the
+    matrix is doubled. Both are exact.
+    """
+    c = json.loads((path / "config.json").read_text())
+    config = transformers.Qwen2MoeConfig(
+        **{k: v for k, v in c.items() if k not in ("architectures", "model_type", "dtype")},
+        num_experts=c["n_routed_experts"],
+        shared_expert_intermediate_size=c["n_shared_experts"] * c["moe_intermediate_size"],
+        mlp_only_layers=list(range(c["first_k_dense_replace"])),
+        qkv_bias=False,
+        use_sliding_window=False,
+        attn_implementation="eager",
+        experts_implementation="eager",
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with safe_open(path / "model.safetensors", framework="pt") as f:
+        stored = {k: f.get_tensor(k) for k in f.keys()}
+    state = {}
+    for name, value in stored.items():
+        if ".mlp.experts." in name:
+            continue
+        if ".shared_experts.down_proj." in name:
+            value = 2 * value
+        state[name.replace(".shared_experts.", ".shared_expert.")] = value
+    for layer in range(c["first_k_dense_replace"], c["num_hidden_layers"]):
+        mlp = f"model.layers.{layer}.mlp."
+        each = [
+            [stored[f"{mlp}experts.{e}.{part}_proj.weight"] for part in ("gate", "up", "down")]
+            for e in range(c["n_routed_experts"])
+        ]
+        fused = [torch.cat([gate, up]) for gate, up, _ in each]
+        state[mlp + "experts.gate_up_proj"] = torch.stack(fused)
+        state[mlp + "experts.down_proj"] = torch.stack([down for _, _, down in each])
+        state[mlp + "shared_expert_gate.weight"] = torch.zeros(1, c["hidden_size"])
+    model.load_state_dict(state, strict=True)
+    return model.eval()
+
+
 def load(root, row):
     path = root / row["checkpoint"]
+    if row["architecture"] == "deepseek":
+        return load_deepseek(path)
     model = load_hf(path) if row["kind"] == "hf" else load_gguf(path)
     assert model.config._attn_implementation == "eager"
     assert model.config._experts_implementation == "eager"
@@ -167,21 +212,53 @@ def differing_tensors(a, b):
 
 
 class RouterMargins:
-    """Records how far each token's last chosen expert was from the first rejected one."""
+    """Records how far each token's last chosen expert was from the first rejected one.
+
+    In router logits, as they choose: with sigmoid and bias where the router has one; the best of a
+    group against the best of the last group that was left out, too.
+    """
 
     def __init__(self, model):
         self.rows = []  # per layer and forward pass: [tokens]
-        self.top_k = model.config.num_experts_per_tok
-        for layer in model.model.layers:
-            layer.mlp.gate.register_forward_hook(self.record)
+        self.tokens = 0
+        self.top_k = getattr(model.config, "num_experts_per_tok", None)
+        if model.config.model_type == "dbrx":
+            self.top_k = model.config.ffn_config.moe_top_k
+        blocks = model.transformer.blocks if hasattr(model, "transformer") else model.model.layers
+        for layer in blocks:
+            for path in ("mlp.gate", "mlp.router", "ffn.router"):
+                router = layer
+                for part in path.split("."):
+                    router = getattr(router, part, None)
+                if router is not None:
+                    router.register_forward_hook(self.record)
+        model.get_input_embeddings().register_forward_hook(self.count)
 
-    def record(self, _module, _inputs, outputs):
-        logits = outputs[0].reshape(-1, outputs[0].shape[-1])
+    def count(self, _module, _inputs, outputs):
+        self.tokens = outputs.shape[-2]
+
+    def record(self, module, _inputs, outputs):
+        logits = outputs[0] if isinstance(outputs, tuple) else outputs
+        logits = logits.reshape(-1, logits.shape[-1])
+        bias = getattr(module, "e_score_correction_bias", None)
+        if bias is not None:
+            logits = 4 * (logits.sigmoid() + bias)  # a sigmoid's slope is a quarter at most
+        margin = torch.full((logits.shape[0],), torch.inf)
+        if getattr(module, "topk_method", "") == "group_limited_greedy":
+            groups = logits.view(logits.shape[0], module.num_group, -1).amax(dim=-1)
+            best = groups.topk(module.topk_group + 1, dim=-1).values
+            margin = best[:, -2] - best[:, -1]
+            shut = (groups < best[:, -2:-1]).repeat_interleave(
+                logits.shape[-1] // module.num_group, dim=-1
+            )
+            logits = logits.masked_fill(shut, -torch.inf)
         best = logits.topk(self.top_k + 1, dim=-1).values
-        self.rows.append(best[:, -2] - best[:, -1])
+        self.rows.append(torch.minimum(margin, best[:, -2] - best[:, -1]))
 
     def take(self):
         """[tokens]: the smallest over the layers since the last call, of one forward pass."""
+        if not self.rows:  # a dense model
+            return torch.full((self.tokens,), torch.inf)
         smallest = torch.stack(self.rows).amin(dim=0)
         self.rows.clear()
         return smallest
@@ -324,6 +401,8 @@ def run(args):
             text = f"{found['spread']:9.2f}    "
         notes = []
         for other in rows[1:]:
+            if other["architecture"] not in READ_FROM_GGUF:
+                continue  # what holds its tensors to the directory's is the engine's test
             differing = differing_tensors(model, load(args.checkpoint_dir, other))
             if differing:
                 ok = False

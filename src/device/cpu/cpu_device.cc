@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "device/cpu/input_rows.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/row_group.h"
 #include "device/device.h"
@@ -24,41 +25,11 @@ constexpr int64_t kChunkBytes = 128 << 10;
 constexpr int64_t kParallelElements = 8192;
 // Parts that attention is cut into, so that threads end at about the same time.
 constexpr int64_t kStripsPerThread = 8;
+// Query heads of one KV head that attention takes at a time: they share the decoding of its rows.
+// More would leave threads idle where a model has one KV head (latent attention).
+constexpr int64_t kAttendHeads = 8;
 // Expert assignments that are computed together at most, unless one expert alone has more.
 constexpr int64_t kFfnAssignments = 256;
-
-// Memory that grows and is kept; 64-byte aligned, not initialised.
-class Scratch {
- public:
-  std::byte* Get(int64_t bytes) {
-    const auto wanted = static_cast<size_t>(bytes);
-    if (buffer_.size() < wanted) {
-      Result<PageBuffer> larger = PageBuffer::Allocate(wanted, "scratch");
-      SLUICE_CHECK(larger.ok());
-      buffer_ = std::move(larger).value();
-    }
-    return buffer_.data();
-  }
-  float* Floats(int64_t count) {
-    return reinterpret_cast<float*>(Get(count * static_cast<int64_t>(sizeof(float))));
-  }
-
- private:
-  PageBuffer buffer_;
-};
-
-// Where InputRows are made.
-struct InputScratch {
-  Scratch rounded;
-  Scratch quantized;
-};
-
-// Bytes for one row of activations as the kernel of BF16 takes them, a multiple of 64.
-int64_t Bf16RowBytes(int64_t cols) { return (cols * kBf16ActivationBytes + 63) / 64 * 64; }
-// Bytes for one row of `cols` activations in the form that needs most.
-int64_t MiddleRowBytes(int64_t cols) {
-  return std::max(Q8RowBytes((cols + 31) / 32 * 32), Bf16RowBytes(cols));
-}
 
 // A matrix's groups, cut into chunks of about kChunkBytes.
 struct Chunks {
@@ -75,17 +46,10 @@ struct Chunks {
   int64_t count;
 };
 
-// Activations in the forms that weights ask for (Activation); a form that no weight has asked for
-// is empty. Rows by pointer, so that experts gather without copying.
-struct InputRows {
-  std::vector<const float*> floats;
-  std::vector<const std::byte*> rounded;
-  std::vector<Q8Row> quantized;
-};
-
 // One multiplication: what goes in, and where rows of results start.
 struct Inputs {
   const InputRows* rows;
+  const float* bias = nullptr;  // of all rows of the matrix
   const std::vector<float*>* out;
 };
 
@@ -113,6 +77,13 @@ class CpuOps final : public Ops {
     });
   }
 
+  void LayerNorm(const float* x, int64_t rows, int64_t cols, const float* weight, float epsilon,
+                 float* out) override {
+    ForRows(rows, cols, [&](int64_t r) {
+      kernels_.layer_norm(x + r * cols, cols, weight, epsilon, out + r * cols);
+    });
+  }
+
   void MatMul(const float* x, int64_t tokens, std::span<const Product> products) override {
     const int64_t cols = products[0].weight.cols;
     InputRows rows;
@@ -125,21 +96,65 @@ class CpuOps final : public Ops {
     for (size_t p = 0; p < products.size(); ++p) {
       const Product& product = products[p];
       for (int64_t t = 0; t < tokens; ++t) outs[p].push_back(product.out + t * product.weight.rows);
-      AddWork(product.weight, {.rows = &rows, .out = &outs[p]}, &work);
+      AddWork(product.weight, {.rows = &rows, .bias = product.bias, .out = &outs[p]}, &work);
     }
     RunWork(work);
   }
 
+  void MatMulHeads(const HeadProduct& product, int64_t tokens) override {
+    WeightView weight = product.weight;
+    weight.rows /= product.heads;
+    SLUICE_CHECK(weight.rows % kGroupRows == 0);  // the loader refuses other models
+    const int64_t head_bytes = weight.rows * Spec(weight.format).row_bytes(weight.cols);
+    const int64_t rows = tokens * product.heads;
+    InputRows all;
+    for (int64_t row = 0; row < rows; ++row)
+      all.floats.push_back(product.x + row * product.x_stride);
+    Prepare(Spec(weight.format).activation, weight.cols, &input_scratch_, &all);
+    struct Head {
+      InputRows rows;
+      std::vector<float*> out;
+    };
+    std::vector<Head> heads(static_cast<size_t>(product.heads));
+    std::vector<Work> work;
+    for (int64_t h = 0; h < product.heads; ++h, weight.bytes += head_bytes) {
+      Head& head = heads[static_cast<size_t>(h)];
+      for (int64_t row = h; row < rows; row += product.heads) {
+        const auto r = static_cast<size_t>(row);
+        head.rows.floats.push_back(all.floats[r]);
+        if (!all.rounded.empty()) head.rows.rounded.push_back(all.rounded[r]);
+        if (!all.quantized.empty()) head.rows.quantized.push_back(all.quantized[r]);
+        head.out.push_back(product.out + row * product.out_stride);
+      }
+      AddWork(weight, {.rows = &head.rows, .out = &head.out}, &work);
+    }
+    RunWork(work);
+  }
+
+  void CopyRows(const float* x, int64_t x_stride, int64_t rows, int64_t cols, float* out,
+                int64_t out_stride) override {
+    ForRows(rows, cols,
+            [&](int64_t r) { std::copy_n(x + r * x_stride, cols, out + r * out_stride); });
+  }
+
+  void Clamp(float* x, int64_t count, float limit) override {
+    // As comparisons, so that NaN stays.
+    for (int64_t i = 0; i < count; ++i) {
+      const float low = x[i] < -limit ? -limit : x[i];
+      x[i] = low > limit ? limit : low;
+    }
+  }
+
   void Rope(float* x, int64_t tokens, int64_t heads, int64_t head_dim,
             const RopeAngles& angles) override {
-    const int64_t half = head_dim / 2;
+    const int64_t half = angles.dims / 2;
     const int64_t first_step = angles.style == RopeStyle::kHalves ? 1 : 2;
     const int64_t second = angles.style == RopeStyle::kHalves ? half : 1;
     ForRows(tokens, heads * head_dim, [&](int64_t t) {
       const float* c = angles.cosine + t * half;
       const float* s = angles.sine + t * half;
       for (int64_t h = 0; h < heads; ++h) {
-        float* head = x + (t * heads + h) * head_dim;
+        float* head = x + (t * heads + h) * head_dim + angles.first;
         for (int64_t i = 0; i < half; ++i) {
           const float a = head[i * first_step];
           const float b = head[i * first_step + second];
@@ -152,44 +167,57 @@ class CpuOps final : public Ops {
 
   void AppendKv(const KvLayout& layout, std::span<const KvPlace> places, const float* k,
                 const float* v) override {
-    const int64_t dim = layout.head_dim;
-    ForRows(static_cast<int64_t>(places.size()), layout.kv_heads * dim, [&](int64_t t) {
+    ForRows(static_cast<int64_t>(places.size()), layout.kv_heads * layout.key_dim, [&](int64_t t) {
       const KvPlace& place = places[static_cast<size_t>(t)];
       std::byte* page = place.pages[place.position / layout.page_tokens];
       for (int64_t h = 0; h < layout.kv_heads; ++h) {
-        const int64_t row = (t * layout.kv_heads + h) * dim;
-        EncodeKvRow(layout.format, k + row, dim,
+        const int64_t row = t * layout.kv_heads + h;
+        EncodeKvRow(layout.format, k + row * layout.key_dim, layout.key_dim,
                     page + KvRowOffset(layout, KvPart::kKey, h, place.position));
-        EncodeKvRow(layout.format, v + row, dim,
+        if (layout.values == KvValues::kInKeys) continue;
+        EncodeKvRow(layout.format, v + row * layout.value_dim, layout.value_dim,
                     page + KvRowOffset(layout, KvPart::kValue, h, place.position));
       }
     });
   }
 
   void Attend(const KvLayout& layout, std::span<const KvPlace> places, const float* q,
-              int64_t heads, float scale, float* out) override {
-    SLUICE_CHECK(layout.head_dim % 16 == 0);  // the loader refuses other models
-    const int64_t group = heads / layout.kv_heads;
-    const int64_t scratch_floats = AttendScratchFloats(group, layout.head_dim);
+              const AttentionRule& rule, float* out) override {
+    // The loader refuses other models.
+    SLUICE_CHECK(layout.key_dim % 16 == 0 && layout.value_dim % 16 == 0);
+    const int64_t group = rule.heads / layout.kv_heads;
+    const int64_t taken = std::min(group, kAttendHeads);
+    const int64_t parts = (group + taken - 1) / taken;
+    const int64_t scratch_floats =
+        AttendScratchFloats(taken, std::max(layout.key_dim, layout.value_dim));
     const auto tokens = static_cast<int64_t>(places.size());
-    const int64_t items = tokens * layout.kv_heads;
+    const int64_t items = tokens * layout.kv_heads * parts;
     // One slice of scratch per strip of items, not per thread: items do not know their thread.
     const int64_t strips = std::min<int64_t>(items, pool_.size() * kStripsPerThread);
     float* scratch = attention_scratch_.Floats(strips * scratch_floats);
     pool_.ParallelFor(strips, [&](int64_t strip) {
       for (int64_t item = strip; item < items; item += strips) {
-        const int64_t t = item / layout.kv_heads;
-        const int64_t h = item % layout.kv_heads;
-        const int64_t offset = (t * heads + h * group) * layout.head_dim;
-        kernels_.attend(layout, places[static_cast<size_t>(t)], h, q + offset, group, scale,
-                        scratch + strip * scratch_floats, out + offset);
+        const int64_t t = item / (layout.kv_heads * parts);
+        const int64_t kv_head = item / parts % layout.kv_heads;
+        const int64_t first = item % parts * taken;
+        const int64_t head = kv_head * group + first;
+        const int64_t row = t * rule.heads + head;
+        const AttendCall call{.place = places[static_cast<size_t>(t)],
+                              .kv_head = kv_head,
+                              .heads = std::min(taken, group - first),
+                              .q = q + row * layout.key_dim,
+                              .scale = rule.scale,
+                              .window = rule.window,
+                              .sinks = rule.sinks != nullptr ? rule.sinks + head : nullptr,
+                              .scratch = scratch + strip * scratch_floats};
+        kernels_.attend(layout, call, out + row * layout.value_dim);
       }
     });
   }
 
-  void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k, RouterRule rule,
-             Routing* routing) override {
-    RouteOnHost(logits, tokens, experts, top_k, rule, routing);
+  void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k,
+             const RouterRule& rule, const float* selection_bias, Routing* routing) override {
+    RouteOnHost(logits, tokens, experts, top_k, rule, selection_bias, routing);
   }
 
   void StageExpertInput(const float* x, int64_t tokens, int64_t hidden) override {
@@ -198,7 +226,8 @@ class CpuOps final : public Ops {
     for (int64_t t = 0; t < tokens; ++t) expert_input_.floats.push_back(x + t * hidden);
   }
 
-  void ExpertFfn(std::span<const ExpertCall> calls, int64_t top_k, float* out) override {
+  void ExpertFfn(std::span<const ExpertCall> calls, int64_t top_k, FfnActivation activation,
+                 float* out) override {
     for (const ExpertCall& call : calls) {
       for (const WeightView& weight : {call.weights.gate, call.weights.up}) {
         Prepare(Spec(weight.format).activation, hidden_, &expert_input_scratch_, &expert_input_);
@@ -214,7 +243,7 @@ class CpuOps final : public Ops {
         assignments += static_cast<int64_t>(calls[taken].assignments.size());
         ++taken;
       }
-      FfnTogether(calls.subspan(0, taken), assignments, top_k, out);
+      FfnTogether(calls.subspan(0, taken), assignments, top_k, activation, out);
       calls = calls.subspan(taken);
     }
   }
@@ -232,6 +261,13 @@ class CpuOps final : public Ops {
 
   void Add(const float* y, int64_t count, float* x) override {
     kernels_.add_scaled(1.0F, y, count, x);
+  }
+
+  void AddGated(const float* y, int64_t tokens, int64_t cols, const float* gate,
+                float* x) override {
+    ForRows(tokens, cols, [&](int64_t t) {
+      kernels_.add_scaled(Sigmoid(gate[t]), y + t * cols, cols, x + t * cols);
+    });
   }
 
  private:
@@ -320,6 +356,11 @@ class CpuOps final : public Ops {
       if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
       MultiplyTile(work, bytes, first_column, columns, out);
     }
+    if (work.inputs.bias != nullptr) {
+      for (int c = 0; c < columns; ++c) {
+        for (int64_t r = 0; r < rows; ++r) out[c][r] += work.inputs.bias[first_row + r];
+      }
+    }
     if (rows == kGroupRows) return;
     for (int c = 0; c < columns; ++c) {
       std::copy_n(spare[c], rows,
@@ -381,9 +422,9 @@ class CpuOps final : public Ops {
     return wide.data();
   }
 
-  // Three loops: all gate and up rows of all calls; silu(gate) * up, quantized; all down rows.
+  // Three loops: all gate and up rows of all calls; the activation, quantized; all down rows.
   void FfnTogether(std::span<const ExpertCall> calls, int64_t assignments, int64_t top_k,
-                   float* out) {
+                   FfnActivation activation, float* out) {
     int64_t ff = 0;
     for (const ExpertCall& call : calls) ff = std::max(ff, call.weights.gate.rows);
     float* gate = ffn_scratch_.Floats(2 * assignments * ff);
@@ -416,8 +457,9 @@ class CpuOps final : public Ops {
         r.out.push_back(out + assignment * hidden_);
         ++row;
       }
-      AddWork(calls[c].weights.gate, {.rows = &r.x, .out = &r.gate}, &work);
-      AddWork(calls[c].weights.up, {.rows = &r.x, .out = &r.up}, &work);
+      const ExpertBiases& biases = calls[c].biases;
+      AddWork(calls[c].weights.gate, {.rows = &r.x, .bias = biases.gate, .out = &r.gate}, &work);
+      AddWork(calls[c].weights.up, {.rows = &r.x, .bias = biases.up, .out = &r.up}, &work);
     }
     RunWork(work);
 
@@ -441,15 +483,16 @@ class CpuOps final : public Ops {
     }
     ForRows(static_cast<int64_t>(middles.size()), ff, [&](int64_t i) {
       const Middle& m = middles[static_cast<size_t>(i)];
-      const Activation activation = Spec(m.down->format).activation;
-      kernels_.silu_multiply(m.gate, m.up, m.down->cols);
-      if (activation == Activation::kQ8) kernels_.quantize_q8(m.gate, m.down->cols, m.quantized);
-      if (activation == Activation::kBF16) kernels_.bf16.round(m.gate, m.down->cols, m.rounded);
+      const Activation form = Spec(m.down->format).activation;
+      kernels_.activate(activation, m.gate, m.up, m.down->cols);
+      if (form == Activation::kQ8) kernels_.quantize_q8(m.gate, m.down->cols, m.quantized);
+      if (form == Activation::kBF16) kernels_.bf16.round(m.gate, m.down->cols, m.rounded);
     });
 
     work.clear();
     for (size_t c = 0; c < calls.size(); ++c) {
-      AddWork(calls[c].weights.down, {.rows = &rows[c].h, .out = &rows[c].out}, &work);
+      AddWork(calls[c].weights.down,
+              {.rows = &rows[c].h, .bias = calls[c].biases.down, .out = &rows[c].out}, &work);
     }
     RunWork(work);
   }
@@ -489,17 +532,21 @@ class CpuDevice final : public Device {
   }
 
   int64_t ScratchBytes(const StepShape& step) const override {
+    const auto ffn = [&](int64_t assignments, int64_t ff) {
+      return assignments * (2 * ff * 4 + MiddleRowBytes(ff) + 512);
+    };
     const int64_t together =
         std::min(step.tokens * step.top_k, std::max(step.tokens, kFfnAssignments));
     // Two inputs in both forms, the middle of the experts, tables of row pointers.
     const int64_t input = Q8RowBytes((step.cols + 31) / 32 * 32) + Bf16RowBytes(step.cols);
     const int64_t shared = 2 * step.tokens * input +
-                           together * (2 * step.ff * 4 + MiddleRowBytes(step.ff) + 512) +
-                           step.tokens * 128 + (1 << 20);
+                           std::max(ffn(together, step.ff), ffn(step.tokens, step.dense_ff)) +
+                           step.tokens * (128 + 64 * step.heads_per_kv) + (1 << 20);
     // A group to pack and one to widen, of float rows at worst; attention's strips.
     const int64_t per_thread =
-        2 * kGroupRows * 4 * std::max(step.cols, step.ff) +
-        kStripsPerThread * 4 * AttendScratchFloats(step.heads_per_kv, step.head_dim);
+        2 * kGroupRows * 4 * std::max({step.cols, step.ff, step.dense_ff}) +
+        kStripsPerThread * 4 *
+            AttendScratchFloats(std::min(step.heads_per_kv, kAttendHeads), step.head_dim);
     return shared + threads_ * per_thread;
   }
 

@@ -24,6 +24,19 @@ struct Bf16Kernel {
                float* const* out) = nullptr;
 };
 
+// Some of the query heads of one KV head of one token. Heads do not see each other, so how many are
+// taken together changes nothing.
+struct AttendCall {
+  KvPlace place;
+  int64_t kv_head = 0;
+  int64_t heads = 0;
+  const float* q = nullptr;  // [heads, key_dim]
+  float scale = 1;
+  int64_t window = 0;            // 0: all
+  const float* sinks = nullptr;  // [heads], or null
+  float* scratch = nullptr;      // AttendScratchFloats(heads, dim) floats
+};
+
 struct Kernels {
   const char* name;
 
@@ -40,18 +53,17 @@ struct Kernels {
 
   void (*quantize_q8)(const float* x, int64_t cols, const Q8Row& row);
   void (*rms_norm)(const float* x, int64_t cols, const float* weight, float epsilon, float* out);
-  // gate[i] = silu(gate[i]) * up[i]
-  void (*silu_multiply)(float* gate, const float* up, int64_t count);
+  void (*layer_norm)(const float* x, int64_t cols, const float* weight, float epsilon, float* out);
+  // gate[i] = activation(gate[i], up[i])
+  void (*activate)(FfnActivation activation, float* gate, const float* up, int64_t count);
   // y[i] += a * x[i]
   void (*add_scaled)(float a, const float* x, int64_t count, float* y);
-  // The query heads [group, head_dim] of one KV head of one token. `scratch`: at least
-  // AttendScratchFloats(group, head_dim) floats.
-  void (*attend)(const KvLayout& layout, const KvPlace& place, int64_t kv_head, const float* q,
-                 int64_t group, float scale, float* scratch, float* out);
+  void (*attend)(const KvLayout& layout, const AttendCall& call, float* out);
 };
 
-inline constexpr int64_t AttendScratchFloats(int64_t group, int64_t head_dim) {
-  return group * (head_dim + 66) + head_dim;
+// dim: of keys or values, the larger.
+inline constexpr int64_t AttendScratchFloats(int64_t heads, int64_t dim) {
+  return heads * (dim + 66) + dim;
 }
 
 // Null where this machine lacks the instructions.

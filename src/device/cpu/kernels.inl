@@ -180,13 +180,55 @@ void RmsNormRow(const float* x, int64_t cols, const float* weight, float epsilon
   for (int64_t k = 0; k < cols; ++k) out[k] = x[k] * scale * weight[k];
 }
 
-void SiluMultiply(float* gate, const float* up, int64_t count) {
+// The mean, then the squared differences from it: two passes, as the definition reads.
+void LayerNormRow(const float* x, int64_t cols, const float* weight, float epsilon, float* out) {
+  const int64_t whole = cols / 16 * 16;
+  V16f lanes = {};
+  for (int64_t k = 0; k < whole; k += 16) lanes += LoadV(x + k);
+  float sum = SumLanes(lanes);
+  for (int64_t k = whole; k < cols; ++k) sum += x[k];
+  const float mean = sum / static_cast<float>(cols);
+  lanes = V16f{};
+  for (int64_t k = 0; k < whole; k += 16) {
+    const V16f d = LoadV(x + k) - mean;
+    lanes += d * d;
+  }
+  float squares = SumLanes(lanes);
+  for (int64_t k = whole; k < cols; ++k) squares += (x[k] - mean) * (x[k] - mean);
+  const float scale = 1.0F / __builtin_sqrtf(squares / static_cast<float>(cols) + epsilon);
+  for (int64_t k = 0; k < cols; ++k) out[k] = (x[k] - mean) * scale * weight[k];
+}
+
+void SwiGlu(float* gate, const float* up, int64_t count) {
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
     const V16f g = LoadV(gate + i);
     StoreV(gate + i, g / (ExpV(-g) + 1.0F) * LoadV(up + i));
   }
   for (; i < count; ++i) gate[i] = Silu(gate[i]) * up[i];
+}
+
+void ClampedSwiGluRow(float* gate, const float* up, int64_t count) {
+  const V16f limit = V16f{} + kSwiGluLimit;
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    V16f g = LoadV(gate + i);
+    V16f u = LoadV(up + i);
+    g = g > limit ? limit : g;
+    u = u < -limit ? -limit : u;
+    u = u > limit ? limit : u;
+    StoreV(gate + i, (u + 1.0F) * (g / (ExpV(-(g * kSwiGluAlpha)) + 1.0F)));
+  }
+  for (; i < count; ++i) gate[i] = ClampedSwiGlu(gate[i], up[i]);
+}
+
+void Activate(FfnActivation activation, float* gate, const float* up, int64_t count) {
+  switch (activation) {
+    case FfnActivation::kSwiGlu:
+      return SwiGlu(gate, up, count);
+    case FfnActivation::kClampedSwiGlu:
+      return ClampedSwiGluRow(gate, up, count);
+  }
 }
 
 void AddScaled(float a, const float* x, int64_t count, float* y) {
@@ -258,84 +300,94 @@ SLUICE_INLINE V16f LoadKv16(const std::byte* row, int64_t i) {
   }
 }
 
-// Keys are taken 64 at a time, from position 0: the order of every sum depends on the position
-// alone. Running maximum and sum as in online softmax (Milakov and Gimelshein, 2018).
+// Keys are taken 64 at a time, in blocks that start at multiples of 64 of the position: the order
+// of every sum depends on the position alone. Running maximum and sum as in online softmax
+// (Milakov and Gimelshein, 2018); a sink is a first score, whose value is zero.
 template <KvFormat kFormat>
-void AttendHeads(const KvLayout& layout, const KvPlace& place, int64_t kv_head, const float* q,
-                 int64_t group, float scale, float* scratch, float* out) {
+void AttendHeads(const KvLayout& layout, const AttendCall& call, float* out) {
   constexpr int64_t kBlock = 64;
-  const int64_t dim = layout.head_dim;
-  const int64_t row_bytes = KvRowBytes(kFormat, dim);
-  float* scores = scratch;                  // [group, 64]
-  float* maxima = scores + group * kBlock;  // [group]
-  float* totals = maxima + group;           // [group]
-  float* sums = totals + group;             // [group, head_dim]
-  float* row = sums + group * dim;          // [head_dim]
-  for (int64_t g = 0; g < group; ++g) {
-    maxima[g] = -__builtin_inff();
-    totals[g] = 0;
+  const int64_t key_dim = layout.key_dim;
+  const int64_t value_dim = layout.value_dim;
+  const int64_t heads = call.heads;
+  const int64_t key_bytes = KvRowBytes(kFormat, key_dim);
+  const int64_t value_bytes =
+      layout.values == KvValues::kInKeys ? key_bytes : KvRowBytes(kFormat, value_dim);
+  float* scores = call.scratch;             // [heads, 64]
+  float* maxima = scores + heads * kBlock;  // [heads]
+  float* totals = maxima + heads;           // [heads]
+  float* sums = totals + heads;             // [heads, value_dim]
+  float* row = sums + heads * value_dim;    // [key_dim or value_dim]
+  for (int64_t h = 0; h < heads; ++h) {
+    maxima[h] = call.sinks != nullptr ? call.sinks[h] : -__builtin_inff();
+    totals[h] = call.sinks != nullptr ? 1 : 0;
   }
-  for (int64_t i = 0; i < group * dim; ++i) sums[i] = 0;
+  for (int64_t i = 0; i < heads * value_dim; ++i) sums[i] = 0;
 
-  for (int64_t first = 0; first <= place.position; first += kBlock) {
-    const int64_t left = place.position + 1 - first;
-    const int64_t keys = left < kBlock ? left : kBlock;
-    const std::byte* page = place.pages[first / layout.page_tokens];
-    const std::byte* key = page + KvRowOffset(layout, KvPart::kKey, kv_head, first);
-    const std::byte* value = page + KvRowOffset(layout, KvPart::kValue, kv_head, first);
-    for (int64_t k = 0; k < keys; ++k, key += row_bytes) {
-      for (int64_t i = 0; i < dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(key, i));
-      for (int64_t g = 0; g < group; ++g) {
+  const int64_t position = call.place.position;
+  const int64_t visible = FirstVisible(position, call.window);
+  for (int64_t first = visible / kBlock * kBlock; first <= position; first += kBlock) {
+    const int64_t begin = visible > first ? visible - first : 0;
+    const int64_t left = position + 1 - first;
+    const int64_t end = left < kBlock ? left : kBlock;
+    const std::byte* page = call.place.pages[first / layout.page_tokens];
+    const std::byte* key =
+        page + KvRowOffset(layout, KvPart::kKey, call.kv_head, first) + begin * key_bytes;
+    const std::byte* value =
+        page + KvRowOffset(layout, KvPart::kValue, call.kv_head, first) + begin * value_bytes;
+    for (int64_t k = begin; k < end; ++k, key += key_bytes) {
+      for (int64_t i = 0; i < key_dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(key, i));
+      for (int64_t h = 0; h < heads; ++h) {
+        const float* q = call.q + h * key_dim;
         V16f dot = {};
-        for (int64_t i = 0; i < dim; i += 16) dot += LoadV(q + g * dim + i) * LoadV(row + i);
-        scores[g * kBlock + k] = SumLanes(dot) * scale;
+        for (int64_t i = 0; i < key_dim; i += 16) dot += LoadV(q + i) * LoadV(row + i);
+        scores[h * kBlock + k] = SumLanes(dot) * call.scale;
       }
     }
-    for (int64_t g = 0; g < group; ++g) {
-      float* s = scores + g * kBlock;
-      float largest = maxima[g];
-      for (int64_t k = 0; k < keys; ++k) largest = s[k] > largest ? s[k] : largest;
-      const float shrink = Exp(maxima[g] - largest);
-      maxima[g] = largest;
-      for (int64_t k = keys; k < kBlock; ++k) s[k] = -__builtin_inff();
+    for (int64_t h = 0; h < heads; ++h) {
+      float* s = scores + h * kBlock;
+      float largest = maxima[h];
+      for (int64_t k = begin; k < end; ++k) largest = s[k] > largest ? s[k] : largest;
+      const float shrink = Exp(maxima[h] - largest);
+      maxima[h] = largest;
+      for (int64_t k = 0; k < begin; ++k) s[k] = -__builtin_inff();
+      for (int64_t k = end; k < kBlock; ++k) s[k] = -__builtin_inff();
       for (int64_t k = 0; k < kBlock; k += 16) StoreV(s + k, ExpV(LoadV(s + k) - largest));
       float total = 0;
-      for (int64_t k = 0; k < keys; ++k) total += s[k];
-      totals[g] = totals[g] * shrink + total;
-      for (int64_t i = 0; i < dim; i += 16) {
-        StoreV(sums + g * dim + i, LoadV(sums + g * dim + i) * shrink);
+      for (int64_t k = begin; k < end; ++k) total += s[k];
+      totals[h] = totals[h] * shrink + total;
+      for (int64_t i = 0; i < value_dim; i += 16) {
+        StoreV(sums + h * value_dim + i, LoadV(sums + h * value_dim + i) * shrink);
       }
     }
-    for (int64_t k = 0; k < keys; ++k, value += row_bytes) {
-      for (int64_t i = 0; i < dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(value, i));
-      for (int64_t g = 0; g < group; ++g) {
-        const float weight = scores[g * kBlock + k];
-        float* sum = sums + g * dim;
-        for (int64_t i = 0; i < dim; i += 16) {
+    for (int64_t k = begin; k < end; ++k, value += value_bytes) {
+      for (int64_t i = 0; i < value_dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(value, i));
+      for (int64_t h = 0; h < heads; ++h) {
+        const float weight = scores[h * kBlock + k];
+        float* sum = sums + h * value_dim;
+        for (int64_t i = 0; i < value_dim; i += 16) {
           StoreV(sum + i, LoadV(sum + i) + LoadV(row + i) * weight);
         }
       }
     }
   }
-  for (int64_t g = 0; g < group; ++g) {
-    const float inverse = 1.0F / totals[g];
-    for (int64_t i = 0; i < dim; i += 16) {
-      StoreV(out + g * dim + i, LoadV(sums + g * dim + i) * inverse);
+  for (int64_t h = 0; h < heads; ++h) {
+    const float inverse = 1.0F / totals[h];
+    for (int64_t i = 0; i < value_dim; i += 16) {
+      StoreV(out + h * value_dim + i, LoadV(sums + h * value_dim + i) * inverse);
     }
   }
 }
 
-void AttendAny(const KvLayout& layout, const KvPlace& place, int64_t kv_head, const float* q,
-               int64_t group, float scale, float* scratch, float* out) {
+void AttendAny(const KvLayout& layout, const AttendCall& call, float* out) {
   switch (layout.format) {
     case KvFormat::kF32:
-      return AttendHeads<KvFormat::kF32>(layout, place, kv_head, q, group, scale, scratch, out);
+      return AttendHeads<KvFormat::kF32>(layout, call, out);
     case KvFormat::kF16:
-      return AttendHeads<KvFormat::kF16>(layout, place, kv_head, q, group, scale, scratch, out);
+      return AttendHeads<KvFormat::kF16>(layout, call, out);
     case KvFormat::kBF16:
-      return AttendHeads<KvFormat::kBF16>(layout, place, kv_head, q, group, scale, scratch, out);
+      return AttendHeads<KvFormat::kBF16>(layout, call, out);
     case KvFormat::kQ8_0:
-      return AttendHeads<KvFormat::kQ8_0>(layout, place, kv_head, q, group, scale, scratch, out);
+      return AttendHeads<KvFormat::kQ8_0>(layout, call, out);
   }
 }
 
@@ -345,6 +397,7 @@ constexpr Kernels kKernels = {.name = Isa::kName,
                               .bf16 = {.round = RoundRowBf16, .tile = FlushedBF16},
                               .quantize_q8 = QuantizeRow,
                               .rms_norm = RmsNormRow,
-                              .silu_multiply = SiluMultiply,
+                              .layer_norm = LayerNormRow,
+                              .activate = Activate,
                               .add_scaled = AddScaled,
                               .attend = AttendAny};

@@ -1,0 +1,58 @@
+// What a multiplication on the CPU takes in, and the memory that it is made in.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "device/cpu/kernels.h"
+#include "tensor/q8_activation.h"
+
+namespace sluice {
+
+// Activations in the forms that weights ask for (Activation); a form that no weight has asked for
+// is empty. Rows by pointer, so that experts gather without copying.
+struct InputRows {
+  std::vector<const float*> floats;
+  std::vector<const std::byte*> rounded;
+  std::vector<Q8Row> quantized;
+};
+
+// Memory that grows and is kept; 64-byte aligned, not initialised.
+class Scratch {
+ public:
+  std::byte* Get(int64_t bytes) {
+    const auto wanted = static_cast<size_t>(bytes);
+    if (buffer_.size() < wanted) {
+      Result<PageBuffer> larger = PageBuffer::Allocate(wanted, "scratch");
+      SLUICE_CHECK(larger.ok());
+      buffer_ = std::move(larger).value();
+    }
+    return buffer_.data();
+  }
+  float* Floats(int64_t count) {
+    return reinterpret_cast<float*>(Get(count * static_cast<int64_t>(sizeof(float))));
+  }
+
+ private:
+  PageBuffer buffer_;
+};
+
+// Where InputRows are made.
+struct InputScratch {
+  Scratch rounded;
+  Scratch quantized;
+};
+
+// Bytes for one row of activations as the kernel of BF16 takes them, a multiple of 64.
+inline int64_t Bf16RowBytes(int64_t cols) { return (cols * kBf16ActivationBytes + 63) / 64 * 64; }
+// Bytes for one row of `cols` activations in the form that needs most.
+inline int64_t MiddleRowBytes(int64_t cols) {
+  return std::max(Q8RowBytes((cols + 31) / 32 * 32), Bf16RowBytes(cols));
+}
+
+}  // namespace sluice
