@@ -178,7 +178,7 @@ class InspectCommand final : public Command {
                spec.moe.experts, spec.moe.top_k, spec.moe.ff, FormatByteSize(SmallestExpert(model)),
                FormatByteSize(model.experts.largest_bytes()));
     if (spec.moe.shared_ff > 0) {
-      fmt::print("  {:<14}inner width {} for every token\n", "shared experts", spec.moe.shared_ff);
+      fmt::print("  {:<14}inner width {} for every token\n", "shared", spec.moe.shared_ff);
     }
   }
 
