@@ -1,10 +1,10 @@
 // Logits against Hugging Face Transformers: every architecture, kind of file and format.
 //
 // Checkpoints come from tests/golden/make_checkpoints.py (SLUICE_CHECKPOINTS), goldens are
-// committed. All files are held to 1e-4 on the device `exact`, which multiplies with the numbers
-// that the file holds; files of F32 and F16 on the fastest device too. With weights of the other
-// formats that device rounds activations as the format defines; the difference is printed, as a
-// table, with the agreement of greedy tokens.
+// committed. Files of floats are held to 1e-4 on the fastest device, all files on the device
+// `exact`, which multiplies with the numbers that the file holds. On the fastest device quantized
+// files round activations too; their difference is printed, as a table, with the agreement of
+// greedy tokens.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -114,7 +114,7 @@ TEST(TransformersTest, LogitsAgree) {
     const auto checkpoint = entry.at("checkpoint").get<std::string>();
     const auto golden = entry.at("golden").get<std::string>();
     const auto format = entry.at("format").get<std::string>();
-    const bool floats = format == "f32" || format == "f16";
+    const bool floats = format == "f32" || format == "f16" || format == "bf16";
     const Comparison exact = CompareAll(checkpoint, golden, "exact");
     const Comparison fast = CompareAll(checkpoint, golden, "auto");
     EXPECT_LE(exact.largest_difference, kTolerance) << checkpoint;

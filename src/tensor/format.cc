@@ -35,23 +35,6 @@ float DotF32(const std::byte* row, int64_t blocks, const float* x) {
   return sum;
 }
 
-// Of each pair of columns the second comes first, as in vdpbf16ps.
-template <typename F>
-float DotBf16(const std::byte* row, int64_t blocks, const uint16_t* x) {
-  static_assert(F::kBlockElements == 1);
-  float sum = 0;
-  const auto add = [&](int64_t k) {
-    float weight;
-    F::Decode(LoadBlock<F>(row + k * static_cast<int64_t>(sizeof(typename F::Block))), &weight);
-    sum = FlushingFma(weight, Bf16ToF32(x[k]), sum);
-  };
-  for (int64_t k = 0; k < blocks; k += 2) {
-    if (k + 1 < blocks) add(k + 1);
-    add(k);
-  }
-  return sum;
-}
-
 template <typename F>
 float DotQ8(const std::byte* row, int64_t blocks, const Q8Row& x) {
   constexpr int kParts = F::kBlockElements / kQ8BlockElements;
@@ -77,12 +60,9 @@ constexpr FormatSpec MakeSpec(Format format) {
                   .pack_blocks = F::kPackBlocks,
                   .decode = DecodeBlocks<F>,
                   .dot_f32 = nullptr,
-                  .dot_bf16 = nullptr,
                   .dot_q8 = nullptr};
   if constexpr (F::kActivation == Activation::kQ8) {
     spec.dot_q8 = DotQ8<F>;
-  } else if constexpr (F::kActivation == Activation::kBF16) {
-    spec.dot_bf16 = DotBf16<F>;
   } else {
     spec.dot_f32 = DotF32<F>;
   }

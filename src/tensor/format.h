@@ -40,7 +40,7 @@ enum class Format : uint8_t {
 #undef SLUICE_FORMAT_ENUM
 };
 
-struct FormatSpec {  // NOLINT(clang-analyzer-optin.performance.Padding): a few of them
+struct FormatSpec {  // NOLINT(clang-analyzer-optin.performance.Padding): seven of them
   Format format;
   const char* name;
   uint32_t gguf_type;
@@ -51,9 +51,8 @@ struct FormatSpec {  // NOLINT(clang-analyzer-optin.performance.Padding): a few 
   int pack_blocks;
   // Decodes `blocks` consecutive blocks. `in` need not be aligned.
   void (*decode)(const std::byte* in, int64_t blocks, float* out);
-  // sum over a row of `blocks` blocks: exactly one of the three is set, as `activation` says.
+  // sum over a row of `blocks` blocks: exactly one of the two is set, as `activation` says.
   float (*dot_f32)(const std::byte* row, int64_t blocks, const float* x);
-  float (*dot_bf16)(const std::byte* row, int64_t blocks, const uint16_t* x);
   float (*dot_q8)(const std::byte* row, int64_t blocks, const Q8Row& x);
 
   int64_t row_bytes(int64_t cols) const { return cols / block_elements * block_bytes; }

@@ -6,21 +6,20 @@
 //   kActivation                        what it is multiplied with
 //   Dot(block, x, sum)                 with kQ8: sum + block . x, the specification of the product;
 //                                      x is one Q8BlockView per 32 elements. With kF32 the product
-//                                      is sum = fma(decoded[k], x[k], sum), k ascending; with kBF16
-//                                      (blocks of one element) the one of tensor/bf16_activation.h.
-//   kFields, kPackBlocks               how a block divides into units of 1, 2 or 4 bytes, for layouts
+//                                      is sum = fma(decoded[k], x[k], sum), k ascending.
+//   kFields, kPackBlocks               how a block divides into units of 1, 2 or 4 bytes, for
+//   layouts
 //                                      that interleave rows (device/cpu/row_group.h)
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
-#include "tensor/bf16_activation.h"
 #include "tensor/q8_activation.h"
 
 namespace sluice {
 
-enum class Activation { kF32, kBF16, kQ8 };
+enum class Activation { kF32, kQ8 };
 
 // `count` units of `width` bytes (1, 2 or 4) from `offset` of the block.
 struct FormatField {

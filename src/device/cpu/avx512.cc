@@ -13,14 +13,10 @@
 #endif
 #include <immintrin.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "base/fp16.h"
-#include "device/cpu/row_group.h"
 #include "device/cpu/vec.h"
 #include "device/kv_codec.h"
 #include "device/math.h"
@@ -146,51 +142,11 @@ struct Isa {
 
 namespace sluice {
 
-namespace {
-
-// Seconds for 8 columns of 2048, the best of a few tries.
-double Time(const Bf16Kernel& kernel) {
-  constexpr int64_t kCols = 2048;
-  const std::vector<float> ones(kCols, 1.0F);
-  const std::vector<std::byte> group(2 * kGroupRows * kCols);
-  std::vector<std::byte> rounded(kCols * kBf16ActivationBytes);
-  kernel.round(ones.data(), kCols, rounded.data());
-  const std::byte* x[kTileColumns];
-  float results[kTileColumns][kGroupRows];
-  float* out[kTileColumns];
-  for (int c = 0; c < kTileColumns; ++c) {
-    x[c] = rounded.data();
-    out[c] = results[c];
-  }
-  double best = INFINITY;
-  for (int i = 0; i < 10; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    kernel.tile(group.data(), kCols, x, kTileColumns, out);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    best = std::min(best, seconds.count());
-  }
-  return best;
-}
-
-// The table of this machine. vdpbf16ps and two multiply-adds give the same bits; which is faster
-// depends on the processor: two of the former per clock on Zen 5, one in two clocks on Intel's of
-// 2024, whose multiply-adds are twice as fast.
-Kernels BestKernels() {
-  Kernels kernels = kKernels;
-  const std::optional<Bf16Kernel> bf16 = Avx512Bf16Kernel();
-  if (bf16.has_value() && Time(*bf16) < Time(kernels.bf16)) kernels.bf16 = *bf16;
-  return kernels;
-}
-
-}  // namespace
-
 const Kernels* Avx512Kernels() {
   const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                    __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
-  if (!has) return nullptr;
-  static const Kernels kernels = BestKernels();
-  return &kernels;
+  return has ? &kKernels : nullptr;
 }
 
 }  // namespace sluice

@@ -122,7 +122,6 @@ class CpuOps final : public Ops {
       for (int64_t row = h; row < rows; row += product.heads) {
         const auto r = static_cast<size_t>(row);
         head.rows.floats.push_back(all.floats[r]);
-        if (!all.rounded.empty()) head.rows.rounded.push_back(all.rounded[r]);
         if (!all.quantized.empty()) head.rows.quantized.push_back(all.quantized[r]);
         head.out.push_back(product.out + row * product.out_stride);
       }
@@ -289,25 +288,17 @@ class CpuOps final : public Ops {
   }
 
   // Brings rows of floats into the form that `activation` names, unless they have it already.
-  void Prepare(Activation activation, int64_t cols, InputScratch* scratch, InputRows* rows) {
+  void Prepare(Activation activation, int64_t cols, Scratch* scratch, InputRows* rows) {
     const auto count = static_cast<int64_t>(rows->floats.size());
     if (activation == Activation::kQ8 && rows->quantized.empty()) {
       const int64_t row_bytes = Q8RowBytes(cols);
-      std::byte* buffer = scratch->quantized.Get(count * row_bytes);
+      std::byte* buffer = scratch->Get(count * row_bytes);
       for (int64_t r = 0; r < count; ++r) {
         rows->quantized.push_back(Q8RowAt(buffer + r * row_bytes, cols));
       }
       ForRows(count, cols, [&](int64_t r) {
         const auto row = static_cast<size_t>(r);
         kernels_.quantize_q8(rows->floats[row], cols, rows->quantized[row]);
-      });
-    }
-    if (activation == Activation::kBF16 && rows->rounded.empty()) {
-      const int64_t row_bytes = Bf16RowBytes(cols);
-      std::byte* buffer = scratch->rounded.Get(count * row_bytes);
-      for (int64_t r = 0; r < count; ++r) rows->rounded.push_back(buffer + r * row_bytes);
-      ForRows(count, cols, [&](int64_t r) {
-        kernels_.bf16.round(rows->floats[static_cast<size_t>(r)], cols, buffer + r * row_bytes);
       });
     }
   }
@@ -369,8 +360,7 @@ class CpuOps final : public Ops {
   }
 
   bool HasTile(Format format) const {
-    return kernels_.tile_q8(format) != nullptr || kernels_.tile_f32(format) != nullptr ||
-           Spec(format).activation == Activation::kBF16;
+    return kernels_.tile_q8(format) != nullptr || kernels_.tile_f32(format) != nullptr;
   }
 
   void MultiplyTile(const Work& work, const std::byte* group, int64_t first_column, int columns,
@@ -382,15 +372,13 @@ class CpuOps final : public Ops {
       case Activation::kF32:
         return kernels_.tile_f32(format)(group, cols, rows.floats.data() + first_column, columns,
                                          out);
-      case Activation::kBF16:
-        return kernels_.bf16.tile(group, cols, rows.rounded.data() + first_column, columns, out);
       case Activation::kQ8:
         return kernels_.tile_q8(format)(group, cols, rows.quantized.data() + first_column, columns,
                                         out);
     }
   }
 
-  // Formats without a kernel of their own (never BF16): row by row, as the format's header defines.
+  // Formats without a kernel of their own: row by row, as the format's header defines.
   static void MultiplyRows(const Work& work, const std::byte* group, int64_t rows,
                            int64_t first_column, int columns, float* const* out) {
     const FormatSpec& spec = Spec(work.weight.format);
@@ -429,7 +417,7 @@ class CpuOps final : public Ops {
     for (const ExpertCall& call : calls) ff = std::max(ff, call.weights.gate.rows);
     float* gate = ffn_scratch_.Floats(2 * assignments * ff);
     float* up = gate + assignments * ff;
-    const int64_t row_bytes = MiddleRowBytes(ff);
+    const int64_t row_bytes = QuantizedRowBytes(ff);
     std::byte* middle = ffn_middle_scratch_.Get(assignments * row_bytes);
 
     struct Rows {  // of one call
@@ -445,14 +433,12 @@ class CpuOps final : public Ops {
       for (const int32_t assignment : calls[c].assignments) {
         const auto token = static_cast<size_t>(assignment / top_k);
         r.x.floats.push_back(expert_input_.floats[token]);
-        if (!expert_input_.rounded.empty()) r.x.rounded.push_back(expert_input_.rounded[token]);
         if (!expert_input_.quantized.empty()) {
           r.x.quantized.push_back(expert_input_.quantized[token]);
         }
         r.gate.push_back(gate + row * ff);
         r.up.push_back(up + row * ff);
         r.h.floats.push_back(gate + row * ff);
-        r.h.rounded.push_back(middle + row * row_bytes);
         r.h.quantized.push_back(Q8RowAt(middle + row * row_bytes, down.cols));
         r.out.push_back(out + assignment * hidden_);
         ++row;
@@ -467,7 +453,6 @@ class CpuOps final : public Ops {
       float* gate;
       const float* up;
       Q8Row quantized;
-      std::byte* rounded;
       const WeightView* down;
     };
     std::vector<Middle> middles;
@@ -477,16 +462,15 @@ class CpuOps final : public Ops {
         middles.push_back({.gate = rows[c].gate[i],
                            .up = rows[c].up[i],
                            .quantized = rows[c].h.quantized[i],
-                           .rounded = middle + row * row_bytes,
                            .down = &calls[c].weights.down});
       }
     }
     ForRows(static_cast<int64_t>(middles.size()), ff, [&](int64_t i) {
       const Middle& m = middles[static_cast<size_t>(i)];
-      const Activation form = Spec(m.down->format).activation;
       kernels_.activate(activation, m.gate, m.up, m.down->cols);
-      if (form == Activation::kQ8) kernels_.quantize_q8(m.gate, m.down->cols, m.quantized);
-      if (form == Activation::kBF16) kernels_.bf16.round(m.gate, m.down->cols, m.rounded);
+      if (Spec(m.down->format).activation == Activation::kQ8) {
+        kernels_.quantize_q8(m.gate, m.down->cols, m.quantized);
+      }
     });
 
     work.clear();
@@ -500,8 +484,8 @@ class CpuOps final : public Ops {
   const Kernels& kernels_;
   ThreadPool& pool_;
   Scratch attention_scratch_;
-  InputScratch input_scratch_;         // MatMul's input
-  InputScratch expert_input_scratch_;  // the staged one
+  Scratch input_scratch_;         // MatMul's input, quantized
+  Scratch expert_input_scratch_;  // the staged one
   Scratch ffn_scratch_;
   Scratch ffn_middle_scratch_;
   int64_t hidden_ = 0;
@@ -533,12 +517,12 @@ class CpuDevice final : public Device {
 
   int64_t ScratchBytes(const StepShape& step) const override {
     const auto ffn = [&](int64_t assignments, int64_t ff) {
-      return assignments * (2 * ff * 4 + MiddleRowBytes(ff) + 512);
+      return assignments * (2 * ff * 4 + QuantizedRowBytes(ff) + 512);
     };
     const int64_t together =
         std::min(step.tokens * step.top_k, std::max(step.tokens, kFfnAssignments));
-    // Two inputs in both forms, the middle of the experts, tables of row pointers.
-    const int64_t input = Q8RowBytes((step.cols + 31) / 32 * 32) + Bf16RowBytes(step.cols);
+    // Two quantized inputs, the middle of the experts, tables of row pointers.
+    const int64_t input = QuantizedRowBytes(step.cols);
     const int64_t shared = 2 * step.tokens * input +
                            std::max(ffn(together, step.ff), ffn(step.tokens, step.dense_ff)) +
                            step.tokens * (128 + 64 * step.heads_per_kv) + (1 << 20);

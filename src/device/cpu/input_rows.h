@@ -18,7 +18,6 @@ namespace sluice {
 // is empty. Rows by pointer, so that experts gather without copying.
 struct InputRows {
   std::vector<const float*> floats;
-  std::vector<const std::byte*> rounded;
   std::vector<Q8Row> quantized;
 };
 
@@ -42,17 +41,7 @@ class Scratch {
   PageBuffer buffer_;
 };
 
-// Where InputRows are made.
-struct InputScratch {
-  Scratch rounded;
-  Scratch quantized;
-};
-
-// Bytes for one row of activations as the kernel of BF16 takes them, a multiple of 64.
-inline int64_t Bf16RowBytes(int64_t cols) { return (cols * kBf16ActivationBytes + 63) / 64 * 64; }
-// Bytes for one row of `cols` activations in the form that needs most.
-inline int64_t MiddleRowBytes(int64_t cols) {
-  return std::max(Q8RowBytes((cols + 31) / 32 * 32), Bf16RowBytes(cols));
-}
+// Bytes for one quantized row of `cols` activations, whatever `cols`.
+inline int64_t QuantizedRowBytes(int64_t cols) { return Q8RowBytes((cols + 31) / 32 * 32); }
 
 }  // namespace sluice

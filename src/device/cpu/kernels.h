@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include "device/ops.h"
 #include "tensor/format.h"
@@ -14,15 +13,6 @@ namespace sluice {
 
 // Columns that one tile call takes at most.
 inline constexpr int kTileColumns = 8;
-
-// Products with BF16 weights. The tile takes rows that `round` has written: what it writes, at most
-// kBf16ActivationBytes per column, is between the two.
-inline constexpr int64_t kBf16ActivationBytes = 4;
-struct Bf16Kernel {
-  void (*round)(const float* x, int64_t cols, std::byte* out) = nullptr;
-  void (*tile)(const std::byte* group, int64_t cols, const std::byte* const* x, int columns,
-               float* const* out) = nullptr;
-};
 
 // Some of the query heads of one KV head of one token. Heads do not see each other, so how many are
 // taken together changes nothing.
@@ -49,7 +39,6 @@ struct Kernels {
   // Null where a format has no kernel of this kind.
   TileQ8 (*tile_q8)(Format format);
   TileF32 (*tile_f32)(Format format);
-  Bf16Kernel bf16;
 
   void (*quantize_q8)(const float* x, int64_t cols, const Q8Row& row);
   void (*rms_norm)(const float* x, int64_t cols, const float* weight, float epsilon, float* out);
@@ -69,7 +58,5 @@ inline constexpr int64_t AttendScratchFloats(int64_t heads, int64_t dim) {
 // Null where this machine lacks the instructions.
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
-// With vdpbf16ps; nullopt where this machine lacks it, or does something else by that name.
-std::optional<Bf16Kernel> Avx512Bf16Kernel();
 
 }  // namespace sluice

@@ -9,7 +9,7 @@
 //
 // Tiles: for 16 rows, lanes are rows; with 8 lanes the group is walked in two halves. Every output
 // element has one accumulator and meets its blocks in ascending order: just the operations of
-// FormatSpec::dot_q8, dot_bf16 or dot_f32, so the results are equal to the reference bit for bit.
+// FormatSpec::dot_q8 / dot_f32, so the results are equal to the reference bit for bit.
 
 SLUICE_INLINE int32_t LoadDword(const int8_t* p) {
   int32_t value;
@@ -30,24 +30,28 @@ SLUICE_INLINE void Prefetch(const std::byte* p) { __builtin_prefetch(p + kPrefet
 
 // Every tile gives a column the same bits whatever its neighbours: how columns are cut into calls
 // changes nothing but speed.
-#define SLUICE_TILE(F, Row)                                                                       \
-  __attribute__((noinline)) void Any##F(const std::byte* group, int64_t cols, Row x, int columns, \
-                                        float* const* out) {                                      \
-    switch (columns) {                                                                            \
-      case 1:                                                                                     \
-        return Tile##F<1>(group, cols, x, out);                                                   \
-      case 2:                                                                                     \
-        return Tile##F<2>(group, cols, x, out);                                                   \
-      case 3:                                                                                     \
-        return Tile##F<3>(group, cols, x, out);                                                   \
-      case 4:                                                                                     \
-        return Tile##F<4>(group, cols, x, out);                                                   \
-      case 8:                                                                                     \
-        return Tile##F<8>(group, cols, x, out);                                                   \
-      default:                                                                                    \
-        Tile##F<4>(group, cols, x, out);                                                          \
-        Any##F(group, cols, x + 4, columns - 4, out + 4);                                         \
-    }                                                                                             \
+#define SLUICE_TILE(F, Row)                                                                  \
+  void Any##F(const std::byte* group, int64_t cols, Row x, int columns, float* const* out) { \
+    switch (columns) {                                                                       \
+      case 1:                                                                                \
+        Tile##F<1>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 2:                                                                                \
+        Tile##F<2>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 3:                                                                                \
+        Tile##F<3>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 4:                                                                                \
+        Tile##F<4>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      case 8:                                                                                \
+        Tile##F<8>(group, cols, x, out);                                                     \
+        return;                                                                              \
+      default:                                                                               \
+        Tile##F<4>(group, cols, x, out);                                                     \
+        Any##F(group, cols, x + 4, columns - 4, out + 4);                                    \
+    }                                                                                        \
   }
 SLUICE_TILE(Q8_0, const Q8Row*)
 SLUICE_TILE(Q4_0, const Q8Row*)
@@ -102,32 +106,11 @@ Kernels::TileF32 FindTileF32(Format format) {
       return AnyF32;
     case Format::kF16:
       return AnyF16;
+    case Format::kBF16:
+      return AnyBF16;
     default:
       return nullptr;
   }
-}
-
-// vdpbf16ps takes subnormal numbers for zeros and makes zeros of them, whatever the thread's
-// settings say. Here the settings do it, while the tile runs (in a function of its own, so that the
-// compiler moves no arithmetic across their change).
-class FlushSubnormals {
- public:
-  FlushSubnormals() : saved_(_mm_getcsr()) {
-    _mm_setcsr(saved_ | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
-  }
-  ~FlushSubnormals() { _mm_setcsr(saved_); }
-  FlushSubnormals(const FlushSubnormals&) = delete;
-  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
-
- private:
-  const unsigned saved_;
-};
-void FlushedBF16(const std::byte* group, int64_t cols, const std::byte* const* x, int columns,
-                 float* const* out) {
-  const float* rows[kTileColumns];
-  for (int c = 0; c < columns; ++c) rows[c] = reinterpret_cast<const float*>(x[c]);
-  const FlushSubnormals flush;
-  AnyBF16(group, cols, rows, columns, out);
 }
 
 // ---- element-wise: 16 lanes on every instruction set, so sums have one order --------------------
@@ -267,20 +250,6 @@ void QuantizeRow(const float* x, int64_t cols, const Q8Row& row) {
   }
 }
 
-// Rounded as RoundBf16 does, but kept as floats.
-void RoundRowBf16(const float* x, int64_t cols, std::byte* out) {
-  auto* rounded = reinterpret_cast<float*>(out);
-  int64_t i = 0;
-  for (; i + 16 <= cols; i += 16) {
-    const V16u bits = (V16u)LoadV(x + i);
-    const V16u nan = bits | 0x400000U;
-    const V16u number = bits + 0x7FFFU + ((bits >> 16) & 1U);
-    const V16u kept = (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : number;
-    StoreV(rounded + i, (V16f)(kept & 0xFFFF0000U));
-  }
-  for (; i < cols; ++i) rounded[i] = Bf16ToF32(F32ToBf16(x[i]));
-}
-
 // ---- attention: one token, one KV head, all its query heads
 // --------------------------------------
 
@@ -394,7 +363,6 @@ void AttendAny(const KvLayout& layout, const AttendCall& call, float* out) {
 constexpr Kernels kKernels = {.name = Isa::kName,
                               .tile_q8 = FindTileQ8,
                               .tile_f32 = FindTileF32,
-                              .bf16 = {.round = RoundRowBf16, .tile = FlushedBF16},
                               .quantize_q8 = QuantizeRow,
                               .rms_norm = RmsNormRow,
                               .layer_norm = LayerNormRow,

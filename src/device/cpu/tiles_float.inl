@@ -1,6 +1,6 @@
 // Tiles of the formats whose blocks are single numbers: part of kernels.inl.
 
-// ---- F32, F16: one line per column, products in float -------------------------------------------
+// ---- F32, F16, BF16: one line per column, products in float -------------------------------------
 
 template <int C, int kBytes, auto kLoad>
 SLUICE_INLINE void TileFloat(const std::byte* group, int64_t cols, const float* const* x,
@@ -26,32 +26,7 @@ template <int C>
 void TileF16(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
   TileFloat<C, 2, Isa::LoadF16>(group, cols, x, out);
 }
-
-// ---- BF16: half a line per column, products of pairs of columns ---------------------------------
-
-// The two multiply-adds that vdpbf16ps stands for (see FlushSubnormals), with activations that are
-// rounded but floats again: one load brings one.
 template <int C>
-SLUICE_INLINE void TileBF16(const std::byte* group, int64_t cols, const float* const* x,
-                            float* const* out) {
-  for (int half = 0; half < 16; half += Isa::kLanes) {
-    typename Isa::F sums[C];
-    for (int c = 0; c < C; ++c) sums[c] = Isa::Zero();
-    const std::byte* at = group + half * 2;
-    int64_t k = 0;
-    for (; k + 2 <= cols; k += 2, at += 64) {
-      Prefetch(at);
-      const Isa::F first = Isa::LoadBF16(at);
-      const Isa::F second = Isa::LoadBF16(at + 32);
-      for (int c = 0; c < C; ++c) {
-        sums[c] = Isa::Fma(second, Isa::Set1F(x[c][k + 1]), sums[c]);
-        sums[c] = Isa::Fma(first, Isa::Set1F(x[c][k]), sums[c]);
-      }
-    }
-    if (k < cols) {
-      const Isa::F last = Isa::LoadBF16(at);
-      for (int c = 0; c < C; ++c) sums[c] = Isa::Fma(last, Isa::Set1F(x[c][k]), sums[c]);
-    }
-    for (int c = 0; c < C; ++c) Isa::StoreF(out[c] + half, sums[c]);
-  }
+void TileBF16(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
+  TileFloat<C, 2, Isa::LoadBF16>(group, cols, x, out);
 }

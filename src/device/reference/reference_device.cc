@@ -2,9 +2,8 @@
 // file's own layout. Slow on purpose; conformance_test.cc holds every other device to it.
 //
 // Quantized formats define their product with activations rounded to int8
-// (tensor/q8_activation.h), BF16 with activations rounded to BF16 (tensor/bf16_activation.h). The
-// device `exact` leaves that rounding out: it computes with the numbers that the file holds, and is
-// what logits of such files are compared with Transformers on.
+// (tensor/q8_activation.h). The device `exact` leaves that rounding out: it computes with the
+// numbers that the file holds, and is what logits of such files are compared with Transformers on.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -30,16 +29,6 @@ void MultiplyQuantized(const WeightView& weight, const float* x, float* out) {
   for (int64_t row = 0; row < weight.rows; ++row) {
     out[row] = spec.dot_q8(weight.bytes + row * spec.row_bytes(weight.cols),
                            weight.cols / spec.block_elements, quantized);
-  }
-}
-
-void MultiplyBf16(const WeightView& weight, const float* x, float* out) {
-  const FormatSpec& spec = Spec(weight.format);
-  std::vector<uint16_t> rounded(static_cast<size_t>(weight.cols + 1));
-  RoundBf16(x, weight.cols, rounded.data());
-  for (int64_t row = 0; row < weight.rows; ++row) {
-    out[row] = spec.dot_bf16(weight.bytes + row * spec.row_bytes(weight.cols), weight.cols,
-                             rounded.data());
   }
 }
 
@@ -233,8 +222,6 @@ class ReferenceOps final : public Ops {
     switch (activation) {
       case Activation::kF32:
         return MultiplyExactly(weight, x, out);
-      case Activation::kBF16:
-        return MultiplyBf16(weight, x, out);
       case Activation::kQ8:
         return MultiplyQuantized(weight, x, out);
     }
@@ -294,7 +281,7 @@ class ReferenceDevice final : public Device {
   int64_t ScratchBytes(const StepShape& step) const override {
     const int64_t ff = std::max(step.ff, step.dense_ff);
     const int64_t widest = std::max(step.cols, ff);
-    return Q8RowBytes((widest + 31) / 32 * 32) + 2 * widest + 4 * widest + 2 * ff * 4 + (1 << 20);
+    return Q8RowBytes((widest + 31) / 32 * 32) + 4 * widest + 2 * ff * 4 + (1 << 20);
   }
 
  private:

@@ -10,7 +10,7 @@ struct BF16 {
   static constexpr const char* kName = "BF16";
   static constexpr uint32_t kGgufType = 30;
   static constexpr int kBlockElements = 1;
-  static constexpr Activation kActivation = Activation::kBF16;
+  static constexpr Activation kActivation = Activation::kF32;
   static constexpr FormatField kFields[] = {{.offset = 0, .count = 1, .width = 2}};
   static constexpr int kPackBlocks = 1;
 
