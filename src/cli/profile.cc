@@ -184,6 +184,7 @@ class ProfileCommand final : public Command {
     profile_.disk_worst_second = idle.worst_second;
     std::atomic<bool> stop{false};
     std::vector<std::jthread> burners;
+    burners.reserve(static_cast<size_t>(profile_.threads));
     for (int t = 0; t < profile_.threads; ++t) burners.emplace_back([&stop] { BurnUntil(stop); });
     const Result<DiskRate> busy = sustained("disk beside busy cores");
     stop = true;

@@ -102,6 +102,7 @@ Rate MeasureProducts(DotProduct product, int threads, double seconds) {
   std::vector<std::vector<double>> rates(static_cast<size_t>(threads));
   {
     std::vector<std::jthread> workers;
+    workers.reserve(rates.size());
     for (std::vector<double>& own : rates) {
       workers.emplace_back([&loop, &own, seconds] {
         const Clock::time_point begin = Clock::now();
