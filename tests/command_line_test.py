@@ -196,6 +196,30 @@ class OtherCommandsTest(unittest.TestCase):
             self.assertIn((requests[1], 5), changed)
             self.assertTrue(all(request == requests[1] and t >= 5 for request, t in changed), changed)
 
+    def test_bench_counts_the_bytes_that_the_file_has(self):
+        try:
+            import gguf
+        except ImportError:
+            self.skipTest("needs the gguf package: make setup puts it into .venv")
+        tokens, repetitions, layers, top_k, experts = 8, 2, 6, 4, 32
+        sizes = {t.name: int(t.n_bytes) for t in gguf.GGUFReader("models/rill/rill-q8_0.gguf").tensors}
+        an_expert = sum(size for name, size in sizes.items() if "_exps." in name) / (layers * experts)
+        dense = sum(size for name, size in sizes.items() if "_exps." not in name)
+        if "output.weight" in sizes:
+            dense -= sizes["token_embd.weight"]
+        done = sluice("bench", "-p", 0, "-n", tokens, "-r", repetitions, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        row = json.loads(done.stdout)[0]
+        bound = row["bound"]
+        wanted = repetitions * tokens * (dense + layers * top_k * an_expert)
+        # Keys and values come on top: at most 16 tokens of 1.5 KiB per step.
+        self.assertGreaterEqual(bound["memory_bytes"], wanted)
+        self.assertLess(bound["memory_bytes"], wanted + repetitions * tokens * 16 * 1536)
+        self.assertEqual(bound["limit"] == "none", bound["tokens_per_s"] == 0)
+        self.assertLess(row["memory"]["peak_rss"], 512 << 20)  # without the memory of the probe
+        done = sluice("bench", "-p", 8, "-n", 0, "-r", 1, "--no-bounds", "--json")
+        self.assertIsNone(json.loads(done.stdout)[0]["bound"])
+
     def test_bench_names_what_is_wrong_with_a_token_file(self):
         with tempfile.TemporaryDirectory() as folder:
             tokens = pathlib.Path(folder, "tokens.txt")

@@ -120,6 +120,7 @@ struct EngineStats {
     uint64_t prefetches = 0, prefetches_used = 0, prefetches_wasted = 0;
     uint64_t prefetches_cancelled = 0;  // of which were dropped unread: depends on the disk's speed
     uint64_t adapt_firings = 0;
+    uint64_t used = 0;  // each once per layer call, however many tokens chose it
     uint64_t bytes_read = 0;
     double hit_rate = 0;
     double read_bytes_per_s = 0;  // while reads were known to be under way: a lower bound

@@ -147,4 +147,11 @@ MemoryState ReadMemoryState(const std::string& root) {
 uint64_t ResidentBytes() { return ProcField("/proc/self/status", "VmRSS").value_or(0); }
 uint64_t PeakResidentBytes() { return ProcField("/proc/self/status", "VmHWM").value_or(0); }
 
+bool ResetPeakResidentBytes() {
+  std::ofstream out("/proc/self/clear_refs");
+  out << "5";
+  out.close();
+  return !out.fail();
+}
+
 }  // namespace sluice

@@ -40,5 +40,7 @@ MemoryState ReadMemoryState(const std::string& root = "");
 
 uint64_t ResidentBytes();      // of this process, now
 uint64_t PeakResidentBytes();  // the most it ever was (VmHWM)
+// Starts PeakResidentBytes anew from what is resident now; false where the system cannot.
+bool ResetPeakResidentBytes();
 
 }  // namespace sluice

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -13,9 +15,16 @@
 
 #include "base/byte_size.h"
 #include "base/file.h"
+#include "base/memory.h"
+#include "cli/bench_bound.h"
 #include "cli/command.h"
 #include "cli/stats_json.h"
 #include "cli/token_file.h"
+#include "machine/machine_profile.h"
+#include "machine/memory_speed.h"
+#include "model/embedded_model.h"
+#include "model/model.h"
+#include "plan/memory_plan.h"
 
 namespace sluice {
 namespace {
@@ -26,6 +35,8 @@ struct Row {
   std::string name;
   std::vector<double> tokens_per_s;  // one per repetition
   EngineStats::Experts experts;      // of all repetitions
+  RowWork work;                      // of the timed parts of all repetitions
+  MachineRates rates;
 };
 
 double Median(std::vector<double> values) {
@@ -51,6 +62,8 @@ class BenchCommand final : public Command {
         ->excludes("--file");
     app->add_option("-d,--depth", depth_, "tokens of context before decode begins")
         ->capture_default_str();
+    app->add_flag("--no-bounds", no_bounds_,
+                  "do not measure memory around each row, and print no bounds");
     app->add_flag("--json", json_, "print JSON");
     app->footer("Example: sluice bench -m model.gguf -p 512 -n 64 --json");
   }
@@ -76,6 +89,7 @@ class BenchCommand final : public Command {
     }
     const std::unique_ptr<Engine> engine = std::move(opened).value();
     vocab_ = engine->stats().vocab;
+    if (!no_bounds_) SLUICE_TRY(PrepareBounds());
     SLUICE_TRY(ReadTokens(*engine));
     std::vector<Row> rows;
     if (prompt_ > 0) {
@@ -153,15 +167,18 @@ class BenchCommand final : public Command {
                                 decode && depth_ > 0 ? fmt::format(" d{}", depth_) : ""),
             .tokens_per_s = {},
             .experts = {}};
-    SLUICE_TRY(
-        Once(engine, phase, -1, prompt, std::min<int64_t>(generate, 4)).status());  // warm-up
+    SLUICE_TRY(Once(engine, phase, -1, prompt, std::min<int64_t>(generate, 4), &row.work).status());
+    row.work = {};  // that was the warm-up
+    row.rates = RatesFor(profile_, engine->stats().threads, work_.quantized, options_.model);
+    ProbeMemory(*engine, &row.rates.memory_before);
     const EngineStats::Experts before = engine->stats().experts;
     for (int r = 0; r < repetitions_; ++r) {
       if (ShowsProgress()) DrawProgress(row.name, static_cast<double>(r) / repetitions_);
-      SLUICE_TRY_ASSIGN(const double rate, Once(engine, phase, r, prompt, generate));
+      SLUICE_TRY_ASSIGN(const double rate, Once(engine, phase, r, prompt, generate, &row.work));
       row.tokens_per_s.push_back(rate);
     }
     if (ShowsProgress()) ClearProgress();
+    ProbeMemory(*engine, &row.rates.memory_after);
     row.experts = engine->stats().experts;
     row.experts.accesses -= before.accesses;
     row.experts.hits -= before.hits;
@@ -172,8 +189,8 @@ class BenchCommand final : public Command {
   }
 
   // Tokens per second of all sequences together, of their prompts or of their answers.
-  Result<double> Once(Engine* engine, Phase phase, int repetition, int64_t prompt,
-                      int64_t generate) {
+  Result<double> Once(Engine* engine, Phase phase, int repetition, int64_t prompt, int64_t generate,
+                      RowWork* work) {
     std::vector<Forced> forced;
     for (int b = 0; b < batch_; ++b) {
       SLUICE_TRY_ASSIGN(Forced sequence, Tokens(repetition, b, prompt, generate));
@@ -189,6 +206,11 @@ class BenchCommand final : public Command {
                                         .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
+    EngineStats from = engine->stats();
+    if (phase == Phase::kDecode) {  // what is timed begins with the first tokens
+      for (TokenStream& stream : streams) SLUICE_TRY(stream.Next().status());
+      from = engine->stats();
+    }
     double decode_seconds = 0;
     for (TokenStream& stream : streams) {
       const CancelOnInterrupt guard(&stream);
@@ -201,22 +223,95 @@ class BenchCommand final : public Command {
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
     const double seconds = phase == Phase::kPrefill ? wall.count() : decode_seconds;
     const int64_t tokens = phase == Phase::kPrefill ? prompt : generate - 1;
+    AddWork(phase, prompt, tokens, from, engine->stats(), work);
+    work->seconds += seconds;
     return seconds > 0 ? static_cast<double>(batch_ * tokens) / seconds : 0;
+  }
+
+  Status PrepareBounds() {
+    SLUICE_TRY_ASSIGN(const Model model,
+                      options_.model.empty() ? OpenEmbeddedModel() : OpenModel(options_.model));
+    work_ = WorkOf(model);
+    Result<MachineProfile> profile = Status(StatusCode::kNotFound, "");
+    const Result<std::string> path = ProfilePath();
+    if (path.ok()) profile = LoadProfile(*path);
+    if (profile.ok()) {
+      profile_ = *std::move(profile);
+    } else if (!json_) {
+      fmt::print(stderr, "sluice: bounds of memory only, which is measured here: {}\n",
+                 path.ok() ? profile.status().message() : path.status().message());
+    }
+    return {};
+  }
+
+  // Memory bandwidth beside the row: it changes by the minute where a host moves its guests.
+  void ProbeMemory(const Engine& engine, double* rate) {
+    constexpr uint64_t kLeast = 256U << 20;
+    constexpr uint64_t kMost = 1U << 30;
+    const uint64_t bytes = std::min(kMost, ReadMemoryState().available_bytes / 4);
+    // The memory of the probe must not be taken for the engine's.
+    peak_ = std::max(peak_, PeakResidentBytes());
+    if (no_bounds_ || bytes < kLeast || !ResetPeakResidentBytes()) return;
+    const Result<Rate> measured =
+        MeasureMemoryRead(PageKind::kHuge, engine.stats().threads, bytes, 0.3);
+    ResetPeakResidentBytes();
+    if (measured.ok()) *rate = measured->best;
+  }
+
+  // Steps after `from`, taken for all steps of the timed part: the engine may have gone on before
+  // it was asked.
+  void AddWork(Phase phase, int64_t prompt, int64_t tokens, const EngineStats& from,
+               const EngineStats& to, RowWork* work) const {
+    const auto counted = static_cast<double>(to.steps - from.steps);
+    if (counted == 0) return;
+    const bool decode = phase == Phase::kDecode;
+    const double steps = decode ? static_cast<double>(tokens) : counted;
+    const double scale = steps / counted;
+    const double all_tokens = static_cast<double>(batch_ * tokens);
+    const double heads = decode ? all_tokens : batch_;  // sets of logits
+    const double pages = std::ceil(static_cast<double>(from.context_tokens) / kPageTokens);
+    const double kv_token = static_cast<double>(from.memory.kv) / (pages * kPageTokens * batch_);
+    const double mean_context = static_cast<double>(prompt) + static_cast<double>(tokens) / 2;
+    work->memory_bytes +=
+        steps * work_.dense_bytes + (decode ? steps : 1) * work_.head_bytes +
+        scale * static_cast<double>(to.experts.used - from.experts.used) * work_.expert_bytes +
+        (decode ? steps * batch_ * mean_context * kv_token : 0);
+    work->macs += all_tokens * (work_.dense_macs +
+                                static_cast<double>(from.accesses_per_token) * work_.expert_macs) +
+                  heads * work_.head_macs;
+    work->disk_bytes +=
+        scale * static_cast<double>(to.experts.bytes_read - from.experts.bytes_read);
+  }
+
+  // Tokens per second if the row took no longer than its bound; 0: no bound.
+  static double AtBound(const Row& row, const Bound& bound) {
+    double tokens = 0;  // per second, on average
+    for (const double rate : row.tokens_per_s) tokens += 1 / rate;
+    tokens = static_cast<double>(row.tokens_per_s.size()) / tokens;
+    return bound.seconds > 0 ? tokens * row.work.seconds / bound.seconds : 0;
   }
 
   void PrintText(const EngineStats& stats, const std::vector<Row>& rows) const {
     fmt::print("{}: {} on {}, {} threads, {} of {} expert slots, budget {}, peak {}\n", stats.model,
                stats.architecture, stats.device, stats.threads, stats.memory.slots,
                stats.memory.all_slots, FormatByteSize(stats.memory.budget),
-               FormatByteSize(stats.memory.peak_rss));
-    fmt::print("{:<12}{:>14}{:>12}{:>12}{:>10}{:>14}\n", "test", "tokens/s", "min", "max", "hits",
-               "read/token");
+               FormatByteSize(std::max(peak_, stats.memory.peak_rss)));
+    fmt::print("{:<12}{:>10}{:>10}{:>10}{:>8}{:>12}{:>10}{:>8}  {}\n", "test", "tokens/s", "min",
+               "max", "hits", "read/token", "bound", "share", "bound by");
     for (const Row& row : rows) {
       const auto [low, high] = std::ranges::minmax(row.tokens_per_s);
+      const Bound bound = BoundOf(row.work, row.rates);
+      const double best = AtBound(row, bound);
       fmt::print(
-          "{:<12}{:>14.2f}{:>12.2f}{:>12.2f}{:>9.1f}%{:>14}\n", row.name, Median(row.tokens_per_s),
+          "{:<12}{:>10.2f}{:>10.2f}{:>10.2f}{:>7.1f}%{:>12}", row.name, Median(row.tokens_per_s),
           low, high, 100 * HitRate(row),
           FormatByteSize(static_cast<uint64_t>(ReadPerAccess(row) * AccessesPerToken(stats))));
+      if (best > 0) {
+        fmt::print("{:>10.2f}{:>7.1f}%  {}, {:.1f} and {:.1f} GB/s before and after", best,
+                   100 * Median(row.tokens_per_s) / best, bound.limit,
+                   row.rates.memory_before / 1e9, row.rates.memory_after / 1e9);
+      }
+      fmt::print("\n");
     }
   }
 
@@ -234,7 +329,24 @@ class BenchCommand final : public Command {
     return static_cast<double>(stats.accesses_per_token);
   }
 
-  void PrintJson(const EngineStats& stats, const std::vector<Row>& rows) const {
+  static Json BoundJson(const Row& row) {
+    const Bound bound = BoundOf(row.work, row.rates);
+    return {{"tokens_per_s", AtBound(row, bound)},
+            {"limit", bound.limit},
+            {"memory_s", bound.memory_s},
+            {"compute_s", bound.compute_s},
+            {"disk_s", bound.disk_s},
+            {"measured_s", row.work.seconds},
+            {"memory_bytes", row.work.memory_bytes},
+            {"macs", row.work.macs},
+            {"disk_bytes", row.work.disk_bytes},
+            {"memory_bytes_per_s", {row.rates.memory_before, row.rates.memory_after}},
+            {"macs_per_s", row.rates.macs},
+            {"disk_bytes_per_s", row.rates.disk}};
+  }
+
+  void PrintJson(EngineStats stats, const std::vector<Row>& rows) const {
+    stats.memory.peak_rss = std::max(peak_, stats.memory.peak_rss);
     Json json = Json::array();
     for (const Row& row : rows) {
       const auto [low, high] = std::ranges::minmax(row.tokens_per_s);
@@ -246,6 +358,7 @@ class BenchCommand final : public Command {
                       {"hit_rate", HitRate(row)},
                       {"bytes_read_per_token", ReadPerAccess(row) * AccessesPerToken(stats)},
                       {"stall_s", row.experts.stall_s},
+                      {"bound", no_bounds_ ? Json() : BoundJson(row)},
                       {"batch", batch_},
                       {"model", stats.model},
                       {"device", stats.device},
@@ -264,6 +377,10 @@ class BenchCommand final : public Command {
   std::string text_;
   std::string tokens_file_;
   bool json_ = false;
+  bool no_bounds_ = false;
+  ModelWork work_;
+  std::optional<MachineProfile> profile_;
+  uint64_t peak_ = 0;  // resident bytes, without those of the probes
   int64_t vocab_ = 1;
   std::vector<int32_t> tokens_;                  // of the text
   std::vector<std::vector<int32_t>> sequences_;  // of the token file

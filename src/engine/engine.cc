@@ -463,6 +463,7 @@ void Engine::Impl::PublishStats() {
       .prefetches_wasted = cache.prefetches_wasted,
       .prefetches_cancelled = store.prefetches_cancelled,
       .adapt_firings = core_->adapt_firings(),
+      .used = store.experts_used,
       .bytes_read = store.bytes_read,
       .hit_rate = cache.accesses == 0
                       ? 0

@@ -103,6 +103,7 @@ void ExpertStore::Begin(const LayerRouting& routing, std::span<const ExpertGroup
   SLUICE_CHECK(entries_.empty());
   const Dispatch& dispatch = core_.Begin(routing);
   SLUICE_CHECK(core_.demands().size() == groups.size());
+  stats_.experts_used += groups.size();
   for (const Placed& placed : dispatch.experts) {
     const auto group = static_cast<size_t>(placed.demand);
     entries_.push_back({.id = {.layer = routing.layer, .expert = groups[group].expert},

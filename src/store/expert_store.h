@@ -32,6 +32,7 @@ struct StoreStats {
   uint64_t bytes_read = 0;            // from disk, alignment included
   double stall_seconds = 0;           // waiting with nothing to compute
   double read_seconds = 0;            // with at least one read known to be under way
+  uint64_t experts_used = 0;          // each once per call
   uint64_t prefetches_cancelled = 0;  // experts whose speculative read was dropped unread
 };
 
