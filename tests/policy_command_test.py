@@ -1,5 +1,6 @@
 """`sluice policy` as people use it: what is printed, exit codes, files."""
 import json
+import os
 import pathlib
 import re
 import tempfile
@@ -158,6 +159,36 @@ class DescribeTest(unittest.TestCase):
     def test_help(self):
         for command in ("check", "fmt", "explain", "show", "list"):
             self.assertIn(b"Example", sluice("policy", command, "--help").stdout)
+
+
+
+class AutoProfileTest(unittest.TestCase):
+    def test_auto_takes_the_profile_of_the_disk_that_holds_the_model(self):
+        model = pathlib.Path("models/rill/rill-q8_0.gguf")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "sluice", "profile.json")
+            done = sluice("profile", "--no-disk", "--json", "-o", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            profile = json.loads(done.stdout)
+            device = model.stat().st_dev
+            profile["disk_device"] = f"{os.major(device)}:{os.minor(device)}"
+            profile["disk_sustained"] = 123.45e9
+            path.write_text(json.dumps(profile))
+            before = os.environ.get("XDG_CACHE_HOME")
+            os.environ["XDG_CACHE_HOME"] = folder
+            try:
+                text = out(sluice("policy", "auto", "-m", model))
+                self.assertIn("experts read at 123.45 GB/s", text)
+                self.assertNotIn("123.45", out(sluice("policy", "auto", "-m", model, "--probe-seconds", "0.1")))
+                self.assertNotIn("123.45", out(sluice("policy", "auto")))  # inside the program
+                profile["disk_device"] = "0:0"
+                path.write_text(json.dumps(profile))
+                self.assertNotIn("123.45", out(sluice("policy", "auto", "-m", model)))
+            finally:
+                if before is None:
+                    del os.environ["XDG_CACHE_HOME"]
+                else:
+                    os.environ["XDG_CACHE_HOME"] = before
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/policy_actions.h"
 #include "device/device.h"
+#include "machine/machine_profile.h"
 #include "model/embedded_model.h"
 #include "model/model.h"
 #include "plan/auto_policy.h"
@@ -27,9 +28,10 @@ class AutoAction final : public PolicyAction {
                     "memory of the whole process, as for run: 6GiB, 50%, or auto (what is free)")
         ->capture_default_str();
     app->add_option("-c,--ctx-size", context_, "tokens of a sequence")->capture_default_str();
-    app->add_option("--probe-seconds", probe_seconds_, "how long to measure the disk")
-        ->check(CLI::Range(0.05, 60.0))
-        ->capture_default_str();
+    probe_ = app->add_option("--probe-seconds", probe_seconds_,
+                             "measure the disk for this long (default: what `sluice profile` kept, "
+                             "if it read the disk of this model, else 0.5)")
+                 ->check(CLI::Range(0.05, 60.0));
     app->footer("Example: sluice policy auto -m model.gguf --ram-budget 8GiB > mine.moe");
   }
 
@@ -52,10 +54,7 @@ class AutoAction final : public PolicyAction {
                                 .process_bytes = ResidentBytes(),
                                 .kv_tokens = std::min(context_, model.spec.context)};
     SLUICE_TRY_ASSIGN(const MemoryPlan plan, PlanMemory(model, *device, request));
-    if (ShowsProgress()) DrawProgress("measuring the disk", 0.5);
-    Result<MachineSpeed> speed = ProbeMachine(model, probe_seconds_);
-    if (ShowsProgress()) ClearProgress();
-    if (!speed.ok()) return speed.status();
+    SLUICE_TRY_ASSIGN(const MachineSpeed speed, Speed(model));
     fmt::print("{}", MakeAutoPolicy({.model = model.checkpoint.path,
                                      .layers = model.spec.moe_layers(),
                                      .experts = model.spec.moe.experts,
@@ -65,10 +64,28 @@ class AutoAction final : public PolicyAction {
                                                           static_cast<uint64_t>(model.spec.layers),
                                      .budget_bytes = budget,
                                      .slots = plan.slots,
-                                     .speed = *speed}));
+                                     .speed = speed}));
     return {};
   }
 
+  // From the machine's profile, if there is one that read the disk of this model.
+  Result<MachineSpeed> Speed(const Model& model) const {
+    const Result<std::string> path = ProfilePath();
+    if (path.ok() && probe_->empty()) {
+      const Result<MachineProfile> profile = LoadProfile(*path);
+      if (profile.ok() && profile->disk_sustained > 0 &&
+          profile->disk_device == DeviceOf(model.checkpoint.path)) {
+        return MachineSpeed{.read_bytes_per_second = profile->disk_sustained,
+                            .memory_bytes_per_second = profile->memory_huge_one.median};
+      }
+    }
+    if (ShowsProgress()) DrawProgress("measuring the disk", 0.5);
+    Result<MachineSpeed> speed = ProbeMachine(model, probe_seconds_);
+    if (ShowsProgress()) ClearProgress();
+    return speed;
+  }
+
+  CLI::Option* probe_ = nullptr;  // owned by the program
   std::string model_;
   std::string budget_ = "auto";
   int64_t context_ = 4096;
