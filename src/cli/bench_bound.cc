@@ -17,16 +17,17 @@ double TimeOf(double amount, double per_second) { return per_second > 0 ? amount
 
 ModelWork WorkOf(const Model& model) {
   const DenseTensors& dense = model.dense;
-  const TensorExtent& head = dense.output ? *dense.output : dense.embedding;
+  const TensorExtent& head = dense.output.file != nullptr ? dense.output : dense.embedding;
   ModelWork work{.head_bytes = static_cast<double>(head.bytes), .head_macs = Elements(head)};
-  for (const TensorExtent* matrix : dense.Matrices()) {
-    if (matrix == &dense.embedding || matrix == &head) continue;
-    work.dense_bytes += static_cast<double>(matrix->bytes);
-    work.dense_macs += Elements(*matrix);
+  for (const DenseTensors::Part& part : dense.Matrices()) {
+    if (part.extent == &dense.embedding || part.extent == &head) continue;
+    work.dense_bytes += static_cast<double>(part.extent->bytes);
+    work.dense_macs += Elements(*part.extent);
   }
-  for (const TensorExtent* vector : dense.Vectors()) {
-    work.dense_bytes += static_cast<double>(vector->bytes);
+  for (const DenseTensors::Part& part : dense.Vectors()) {
+    work.dense_bytes += static_cast<double>(part.extent->bytes);
   }
+  work.quantized = Spec(head.format).activation == Activation::kQ8;
   const auto& experts = model.experts.extents();
   if (experts.empty()) return work;
   work.expert_bytes =

@@ -437,10 +437,10 @@ TEST_P(ConformanceTest, ClampsAndGatesAreEqual) {
 TEST_P(ConformanceTest, RoutesTiesToTheLowerId) {
   const std::vector<float> logits = {1, 3, 3, 2, 0, 3, 0, 0, 0, 0, 0, 0};
   Routing routing;
-  device_->ops().Route(logits.data(), 2, 6, 3, {.renormalise = true}, nullptr, &routing);
+  device_->ops().Route({logits.data(), 2, 6, nullptr}, 3, {.renormalise = true}, &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{1, 2, 5, 0, 1, 2}));
   EXPECT_NEAR(routing.weights[0] + routing.weights[1] + routing.weights[2], 1.0F, 1e-6F);
-  device_->ops().Route(logits.data(), 2, 6, 3, {}, nullptr, &routing);
+  device_->ops().Route({logits.data(), 2, 6, nullptr}, 3, {}, &routing);
   EXPECT_NEAR(routing.weights[3], 1.0F / 6, 1e-6F);
 }
 
@@ -451,23 +451,23 @@ TEST_P(ConformanceTest, RoutesByEveryRule) {
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   Routing routing;
   // Scores with bias: .88 1.17 .5 .73 -.05 .12.
-  device_->ops().Route(logits.data(), 1, 6, 2,
+  device_->ops().Route({logits.data(), 1, 6, bias.data()}, 2,
                        {.scores = RouterScores::kSigmoid, .renormalise = true, .scale = 2.5F},
-                       bias.data(), &routing);
+                       &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{1, 0}));
   EXPECT_NEAR(routing.weights[0], 2.5 * sigmoid(-1) / (sigmoid(-1) + sigmoid(2)), 1e-6);
 
   // Groups {2, -1} {0, 1} {3, -2}: the best by their best are the third and the first.
   RouterRule rule{.groups = 3, .groups_used = 2};
-  device_->ops().Route(logits.data(), 1, 6, 3, rule, nullptr, &routing);
+  device_->ops().Route({logits.data(), 1, 6, nullptr}, 3, rule, &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{4, 0, 1}));
   // By the sum of two, 1 each: a tie, which the lower ids win.
   rule.group_score = GroupScore::kBestTwo;
-  device_->ops().Route(logits.data(), 1, 6, 3, rule, nullptr, &routing);
+  device_->ops().Route({logits.data(), 1, 6, nullptr}, 3, rule, &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{0, 3, 2}));
 
-  device_->ops().Route(logits.data(), 1, 6, 2, {.scores = RouterScores::kSoftmaxOfChosen}, nullptr,
-                       &routing);
+  device_->ops().Route({logits.data(), 1, 6, nullptr}, 2,
+                       {.scores = RouterScores::kSoftmaxOfChosen}, &routing);
   EXPECT_EQ(routing.experts, (std::vector<int32_t>{4, 0}));
   EXPECT_NEAR(routing.weights[0], sigmoid(1), 1e-6);
 }

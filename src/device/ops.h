@@ -178,11 +178,9 @@ class Ops {
   virtual void Attend(const KvLayout& layout, std::span<const KvPlace> places, const float* q,
                       const AttentionRule& rule, float* out) = 0;
 
-  // Top-k of logits [tokens, experts] on the host. `selection_bias` [experts] is added to the
-  // scores that choose, not to those that become weights; null: none. Equal scores: the lower id
-  // wins.
-  virtual void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k,
-                     const RouterRule& rule, const float* selection_bias, Routing* routing) = 0;
+  // Chooses top_k experts per token, on the host. Equal scores: the lower id wins.
+  virtual void Route(const RouterOutput& router, int64_t top_k, const RouterRule& rule,
+                     Routing* routing) = 0;
 
   // The input x [tokens, hidden] of the ExpertFfn calls that follow; must stay until the last.
   virtual void StageExpertInput(const float* x, int64_t tokens, int64_t hidden) = 0;

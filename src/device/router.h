@@ -93,17 +93,17 @@ inline void ChosenWeights(std::span<const float> logits, const RouterRule& rule,
   }
 }
 
-inline void RouteOnHost(const float* logits, int64_t tokens, int64_t experts, int64_t top_k,
-                        const RouterRule& rule, const float* selection_bias, Routing* routing) {
-  routing->tokens = tokens;
+inline void RouteOnHost(const RouterOutput& router, int64_t top_k, const RouterRule& rule,
+                        Routing* routing) {
+  routing->tokens = router.tokens;
   routing->top_k = top_k;
-  routing->experts.resize(static_cast<size_t>(tokens * top_k));
-  routing->weights.resize(static_cast<size_t>(tokens * top_k));
+  routing->experts.resize(static_cast<size_t>(router.tokens * top_k));
+  routing->weights.resize(static_cast<size_t>(router.tokens * top_k));
   std::vector<float> scores;
-  for (int64_t t = 0; t < tokens; ++t) {
-    const std::span row(logits + t * experts, static_cast<size_t>(experts));
+  for (int64_t t = 0; t < router.tokens; ++t) {
+    const std::span row(router.logits + t * router.experts, static_cast<size_t>(router.experts));
     const std::span chosen(routing->experts.data() + t * top_k, static_cast<size_t>(top_k));
-    ChoosingScores(row, rule, selection_bias, &scores);
+    ChoosingScores(row, rule, router.selection_bias, &scores);
     TopK(scores, chosen);
     ChosenWeights(row, rule, chosen, routing->weights.data() + t * top_k);
   }

@@ -25,8 +25,11 @@ void MoeLayer::Begin(int32_t layer, const Batch& batch, Activations* buffers) {
   Norm(&ops_, spec_, buffers->hidden.data(), batch.size(), weights.ffn_norm,
        buffers->normed.data());
   RouterLogits(weights, buffers->normed.data(), batch.size(), buffers);
-  ops_.Route(buffers->router_logits.data(), batch.size(), moe.experts, moe.top_k, moe.rule,
-             OrNull(weights.selection_bias), &buffers->routing);
+  ops_.Route({.logits = buffers->router_logits.data(),
+              .tokens = batch.size(),
+              .experts = moe.experts,
+              .selection_bias = OrNull(weights.selection_bias)},
+             moe.top_k, moe.rule, &buffers->routing);
   const GateGuess gate = Gate(layer, batch, buffers);
   if (trace_ != nullptr) trace_->Record(layer, buffers->routing, batch.traced, gate);
   groups_ = GroupByExpert(buffers->routing, moe.experts);
@@ -55,8 +58,11 @@ GateGuess MoeLayer::Gate(int32_t layer, const Batch& batch, Activations* buffers
   rule.scale = 1;
   if (rule.scores == RouterScores::kSoftmaxOfChosen) rule.scores = RouterScores::kSoftmax;
   rule.groups = rule.groups_used = 1;  // more experts are asked for than groups may hold
-  ops_.Route(buffers->router_logits.data(), batch.size(), spec_.moe.experts, wanted.experts, rule,
-             OrNull(weights.selection_bias), &gate_routing_);
+  ops_.Route({.logits = buffers->router_logits.data(),
+              .tokens = batch.size(),
+              .experts = spec_.moe.experts,
+              .selection_bias = OrNull(weights.selection_bias)},
+             wanted.experts, rule, &gate_routing_);
   // Of several tokens an expert has the highest probability that one of them gives it.
   guesses_.clear();
   for (size_t i = 0; i < gate_routing_.experts.size(); ++i) {

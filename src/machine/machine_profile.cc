@@ -100,9 +100,10 @@ std::string DeviceOf(const std::string& path) {
 }
 
 Result<std::string> ProfilePath() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
+  // Nothing here changes the environment, which is what would make reading it unsafe.
+  const char* cache = std::getenv("XDG_CACHE_HOME");  // NOLINT(concurrency-mt-unsafe)
   if (cache != nullptr && cache[0] == '/') return std::string(cache) + "/sluice/profile.json";
-  const char* home = std::getenv("HOME");
+  const char* home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe)
   if (home == nullptr || home[0] == '\0') {
     return NotFoundError(
         "neither XDG_CACHE_HOME nor HOME says where the machine's profile is kept");

@@ -28,4 +28,14 @@ struct RouterRule {
   GroupScore group_score = GroupScore::kBest;
 };
 
+// What a router says of a batch before experts are chosen.
+struct RouterOutput {
+  const float* logits = nullptr;  // [tokens, experts]
+  int64_t tokens = 0;
+  int64_t experts = 0;
+  // [experts], or null: added to the scores that choose, not to those that become weights
+  // (GLM-4.5).
+  const float* selection_bias = nullptr;
+};
+
 }  // namespace sluice

@@ -160,9 +160,9 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void Route(const float* logits, int64_t tokens, int64_t experts, int64_t top_k,
-             const RouterRule& rule, const float* selection_bias, Routing* routing) override {
-    RouteOnHost(logits, tokens, experts, top_k, rule, selection_bias, routing);
+  void Route(const RouterOutput& router, int64_t top_k, const RouterRule& rule,
+             Routing* routing) override {
+    RouteOnHost(router, top_k, rule, routing);
   }
 
   void StageExpertInput(const float* x, int64_t /*tokens*/, int64_t hidden) override {
