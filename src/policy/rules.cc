@@ -209,7 +209,8 @@ class Checker {
                         prefetch.budget, options_.shape->top_k, *slots_),
             "lower budget, or write insert = staging");
     }
-    if (options_.shape && prefetch.lookahead >= options_.shape->layers) {
+    // The least that can be written is no mistake where there is one layer: it finds nothing there.
+    if (options_.shape && prefetch.lookahead >= std::max(2, options_.shape->layers)) {
       found("E406", "lookahead", fmt::format("the model has {} layers", options_.shape->layers),
             "look ahead fewer layers than there are");
     } else if (uses("gate") && prefetch.lookahead > kFurthestGate) {
