@@ -36,7 +36,7 @@ void FinishF32(std::span<std::byte> blocks, float scale, RandomWords* /*random*/
 // 16-bit floats: one of 256 values each, from a table.
 template <uint16_t (*kRound)(float)>
 void FinishHalf(std::span<std::byte> blocks, float scale, RandomWords* /*random*/) {
-  std::array<uint16_t, 256> values;
+  std::array<uint16_t, 256> values = {};
   for (int i = 0; i < 256; ++i) {
     values[static_cast<size_t>(i)] = kRound((static_cast<float>(i) - 127.5F) * scale);
   }
@@ -51,7 +51,7 @@ void FinishScale(std::span<std::byte> blocks, float scale, RandomWords* random) 
   ForBlocks<kBytes>(blocks, [=](std::byte* block) { PutF16(block, EitherSign(scale, random)); });
 }
 
-void FinishQ8_0(std::span<std::byte> blocks, float scale, RandomWords* random) {
+void FinishBytes(std::span<std::byte> blocks, float scale, RandomWords* random) {
   // No quantizer makes -128, and kernels may rely on it.
   for (std::byte& b : blocks) b = b == std::byte{0x80} ? std::byte{0x81} : b;
   FinishScale<34>(blocks, scale, random);
@@ -84,7 +84,7 @@ void FinishSubBlocks(std::span<std::byte> blocks, float scale, RandomWords* rand
   });
 }
 
-void FinishQ2_K(std::span<std::byte> blocks, float scale, RandomWords* random) {
+void FinishTwoBits(std::span<std::byte> blocks, float scale, RandomWords* random) {
   ForBlocks<84>(blocks, [=](std::byte* block) {
     random->Fill({block, 16});
     for (int i = 0; i < 16; ++i) {  // low nibble the scale, high nibble the minimum
@@ -118,12 +118,12 @@ constexpr BlockType kTypes[] = {
     {"f32", {0, 1, 4}, 18918.6, "f32", FinishF32},
     {"f16", {1, 1, 2}, 73.9, "f16", FinishHalf<F32ToF16>},
     {"bf16", {30, 1, 2}, 73.9, "bf16", FinishHalf<F32ToBf16>},
-    {"q8_0", {8, 32, 34}, 73.6, "q8_0", FinishQ8_0},
+    {"q8_0", {8, 32, 34}, 73.6, "q8_0", FinishBytes},
     {"q4_0", {2, 32, 18}, 4.64, "q4_0", FinishScale<18>},
     {"q4_1", {3, 32, 20}, 4.61, "q4_1", FinishScaleMin<20, 15>},
     {"q5_0", {6, 32, 22}, 9.25, "q5_0", FinishScale<22>},
     {"q5_1", {7, 32, 24}, 9.23, "q5_1", FinishScaleMin<24, 31>},
-    {"q2_k", {10, 256, 84}, 9.84, "q4_0", FinishQ2_K},
+    {"q2_k", {10, 256, 84}, 9.84, "q4_0", FinishTwoBits},
     {"q3_k", {11, 256, 110}, 43.3, "q4_0", FinishSigned<110, 96, 12, 108>},
     {"q4_k", {12, 256, 144}, 168.3, "q5_0", FinishSubBlocks<144, 15>},
     {"q5_k", {13, 256, 176}, 337.2, "q5_1", FinishSubBlocks<176, 31>},

@@ -50,7 +50,8 @@ void WriteByteLevel(const ModelShape& shape, GgufWriter* out) {
       const std::string& right = bytes[static_cast<unsigned char>(second)];
       if (static_cast<int64_t>(tokens.size()) >= shape.vocab - kControlTokens) break;
       tokens.push_back(left + right);
-      merges.push_back(left + " " + right);
+      merges.push_back(left);
+      merges.back().append(" ").append(right);
     }
   }
   std::vector<int32_t> types(tokens.size(), kNormal);

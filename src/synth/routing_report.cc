@@ -116,6 +116,7 @@ std::optional<RoutingReport> ReportRouting(const SynthOptions& options, int64_t 
       {.first = kFirstWord, .end = shape.vocab - kControlTokens, .topics = options.habits.topics},
       0, tokens);
   std::vector<std::vector<int>> chosen;
+  chosen.reserve(text.size());
   for (const int32_t token : text) {
     chosen.push_back(
         Choose(NormedEmbedding(options, embedding, Spec(*format), token), weights, experts, top_k));
