@@ -19,7 +19,7 @@ namespace sluice {
 struct RoutingHabits {
   double skew = 0.3;      // common to all tokens
   double locality = 0.3;  // common to the tokens of a topic
-  int64_t topics = 64;     // token t belongs to topic t % topics
+  int64_t topics = 64;    // token t belongs to topic t % topics
 };
 
 // Row `token` of the embedding: whole blocks of `type`.
