@@ -25,7 +25,8 @@ device of the machine is held to it with F32, F16 and BF16; with quantized weigh
 Another witness: llama.cpp (the package xllamacpp 2026.10.11549) loads cuts of the five shapes of `sluice synth`, Q8_0,
 and continues prompts greedily as sluice does, `tools/compare_llama_cpp.py`, 16 tokens each: Qwen3-30B-A3B 6 of 6
 prompts, Qwen1.5-MoE and OLMoE 5 of 6, Mixtral 3 of 6; DeepSeek-V2-Lite with all its 27 layers parts after 5 and 7
-tokens on the two prompts tried. Random weights leave many ties that the two ways of rounding activations decide.
+tokens on the two prompts tried. Random weights leave many ties that the two ways of rounding activations decide:
+in F16, 12 tokens each, DeepSeek-V2-Lite agrees on 3 of 3 prompts and Mixtral on 2 of 3.
 
 `-sharded`: several safetensors files. `-2d`: one tensor per expert, as old Mixtral files. `-mla`: the newer
 encoding of DeepSeek's attention in GGUF. `-odd`: widths that no block of 256 divides. `mixed`: a format per tensor.
