@@ -2,9 +2,18 @@
 // when nothing has come for a while.
 #include "base/thread_pool.h"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <system_error>
 
 namespace sluice {
+
+int AvailableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 namespace {
 
 constexpr uint32_t kOpen = 1U << 16;

@@ -8,6 +8,9 @@
 
 namespace sluice {
 
+// Cores that this process may run on, at least 1.
+int AvailableCores();
+
 // Runs one loop at a time; the calling thread takes part, so a pool of 1 has no threads at all.
 // Items are claimed one by one, in order: which thread runs an item must not matter to its result.
 // A worker that sleeps never delays a loop: it joins if it wakes in time, and the loop is over when

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/write_file.h"
 
 namespace sluice {
 namespace {
@@ -35,6 +36,7 @@ constexpr uint64_t Padded(uint64_t bytes) {
 }  // namespace
 
 Result<GgufWriter> GgufWriter::Create(const std::string& path, std::string_view architecture) {
+  SLUICE_TRY(CheckReplaceable(path));
   const int fd = open((path + ".partial").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) {
     return IoError(

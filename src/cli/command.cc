@@ -136,19 +136,24 @@ Result<std::unique_ptr<Engine>> OpenWithProgress(EngineOptions options) {
   return engine;
 }
 
-CancelOnInterrupt::CancelOnInterrupt(TokenStream* stream) {
+CatchInterrupt::CatchInterrupt() {
   g_interrupted.store(false);
-  g_stream.store(stream);
   struct sigaction action = {};
   action.sa_handler = OnInterrupt;
   action.sa_flags = SA_RESTART;  // a write to a slow pipe goes on
   sigaction(SIGINT, &action, nullptr);
 }
 
-CancelOnInterrupt::~CancelOnInterrupt() {
-  g_stream.store(nullptr);
-  signal(SIGINT, SIG_DFL);
+CatchInterrupt::~CatchInterrupt() { signal(SIGINT, SIG_DFL); }
+
+bool CatchInterrupt::interrupted() { return g_interrupted.load(); }
+
+CancelOnInterrupt::CancelOnInterrupt(TokenStream* stream) {
+  g_stream.store(stream);
+  if (interrupted()) stream->Cancel();  // before there was a stream to tell
 }
+
+CancelOnInterrupt::~CancelOnInterrupt() { g_stream.store(nullptr); }
 
 class PrefillProgress::Ticker {
  public:

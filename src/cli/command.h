@@ -46,8 +46,19 @@ bool ShowsProgress();
 void DrawProgress(const std::string& label, double fraction);
 void ClearProgress();
 
-// While it lives, Ctrl-C cancels the stream instead of ending the program, which a second one does.
-class CancelOnInterrupt {
+// While it lives, Ctrl-C only sets interrupted() instead of ending the program, which a second one
+// does.
+class CatchInterrupt {
+ public:
+  CatchInterrupt();
+  ~CatchInterrupt();
+  CatchInterrupt(const CatchInterrupt&) = delete;
+  CatchInterrupt& operator=(const CatchInterrupt&) = delete;
+  static bool interrupted();
+};
+
+// The same, and Ctrl-C cancels the stream.
+class CancelOnInterrupt : CatchInterrupt {
  public:
   explicit CancelOnInterrupt(TokenStream* stream);
   ~CancelOnInterrupt();

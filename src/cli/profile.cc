@@ -1,22 +1,25 @@
 // sluice profile: what this machine can do, measured, shown and kept for other commands.
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/byte_size.h"
 #include "base/memory.h"
+#include "base/thread_pool.h"
 #include "cli/command.h"
 #include "machine/compute_speed.h"
 #include "machine/disk_speed.h"
@@ -31,11 +34,19 @@ constexpr uint64_t kTemporaryBytes = 2ULL << 30;
 constexpr uint64_t kRequests[] = {256ULL << 10, 1ULL << 20, 4ULL << 20};
 constexpr int kDepths[] = {1, 4, 16};
 
-// A file of bytes that no disk can leave out, without a name once it is open.
-Result<std::unique_ptr<File>> TemporaryFile(const std::string& folder) {
-  const std::string path = folder + "/sluice-profile.partial";
-  std::FILE* out = std::fopen(path.c_str(), "wbe");
-  if (out == nullptr) return IoError(path + ": cannot write a file to measure the disk with");
+// A file in the current folder, of bytes that no disk can leave out. It has no name, so nothing is
+// left of it however the program ends.
+Result<std::unique_ptr<File>> TemporaryFile() {
+  const auto failure = [](int error) {
+    return IoError(
+        fmt::format("the current folder takes no file of {} to measure its disk with: {}; name a "
+                    "file with --file, or write --no-disk",
+                    FormatByteSize(kTemporaryBytes), std::generic_category().message(error)));
+  };
+  const int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) return failure(errno);
+  std::FILE* out = fdopen(fd, "wb");
+  if (out == nullptr) return failure(errno);
   std::vector<uint64_t> words((4U << 20) / sizeof(uint64_t));
   uint64_t next = 1;
   bool written = true;
@@ -47,12 +58,11 @@ Result<std::unique_ptr<File>> TemporaryFile(const std::string& folder) {
                    static_cast<double>(done) / static_cast<double>(kTemporaryBytes));
     }
   }
-  written = std::fflush(out) == 0 && written;
-  written = fsync(fileno(out)) == 0 && written;
+  written = written && std::fflush(out) == 0 && fsync(fd) == 0;
+  const int error = errno;
+  Result<std::unique_ptr<File>> file =
+      written ? File::Open(fmt::format("/proc/self/fd/{}", fd)) : failure(error);
   std::fclose(out);
-  Result<std::unique_ptr<File>> file = File::Open(path);
-  std::remove(path.c_str());
-  if (!written) return IoError(path + ": cannot write a file to measure the disk with");
   return file;
 }
 
@@ -87,9 +97,7 @@ class ProfileCommand final : public Command {
 
  private:
   Status Measure() {
-    cpu_set_t cores;
-    const bool known = sched_getaffinity(0, sizeof(cores), &cores) == 0;
-    profile_.threads = threads_ > 0 ? threads_ : known ? CPU_COUNT(&cores) : 1;
+    profile_.threads = threads_ > 0 ? threads_ : AvailableCores();
     profile_.cpu = CpuName();
     const std::time_t now = std::time(nullptr);
     profile_.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
@@ -148,7 +156,7 @@ class ProfileCommand final : public Command {
   }
 
   Status MeasureDisk() {
-    Result<std::unique_ptr<File>> opened = file_.empty() ? TemporaryFile(".") : File::Open(file_);
+    Result<std::unique_ptr<File>> opened = file_.empty() ? TemporaryFile() : File::Open(file_);
     if (!opened.ok()) return opened.status();
     const std::unique_ptr<File> file = *std::move(opened);
     constexpr uint64_t kLeast = 64ULL << 20;

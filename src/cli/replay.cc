@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/byte_size.h"
+#include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/replay_flags.h"
 #include "policy/prepare.h"
@@ -201,8 +202,7 @@ class ReplayCommand final : public Command {
   }
 
   Status RunAll() {
-    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-    const int threads = std::clamp(threads_ > 0 ? threads_ : cores, 1, 64);
+    const int threads = std::clamp(threads_ > 0 ? threads_ : AvailableCores(), 1, 64);
     std::atomic<size_t> next = 0;
     std::mutex mutex;  // guards `failure` and the progress bar
     Status failure;

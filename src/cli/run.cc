@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/write_file.h"
 #include "cli/command.h"
 #include "cli/stats_json.h"
 
@@ -136,7 +137,7 @@ class RunCommand final : public Command {
     std::vector<AnsweredRequest> records;
     records.reserve(answers.size());
     for (const Answered& answer : answers) records.push_back(answer.record);
-    return WriteFile(
+    return WriteWholeFile(
         stats_path_,
         StatsJson(stats, records).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
             "\n");

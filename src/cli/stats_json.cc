@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <system_error>
-
 namespace sluice {
 namespace {
 
@@ -72,17 +68,6 @@ Json StatsJson(const EngineStats& stats, const std::vector<AnsweredRequest>& req
       json["requests"].push_back(RequestJson(request));
   }
   return json;
-}
-
-Status WriteFile(const std::string& path, const std::string& text) {
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  const bool written =
-      file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const int error = errno;
-  const bool closed = file == nullptr || std::fclose(file) == 0;
-  if (written && closed) return {};
-  return IoError(fmt::format("{}: cannot write: {}", path,
-                             std::generic_category().message(written ? errno : error)));
 }
 
 }  // namespace sluice

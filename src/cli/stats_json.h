@@ -23,6 +23,5 @@ nlohmann::ordered_json ExpertsJson(const EngineStats& stats);
 // The whole file. Several requests: the fields of the first, and all of them under "requests".
 nlohmann::ordered_json StatsJson(const EngineStats& stats,
                                  const std::vector<AnsweredRequest>& requests);
-Status WriteFile(const std::string& path, const std::string& text);
 
 }  // namespace sluice

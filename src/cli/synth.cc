@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/byte_size.h"
+#include "base/write_file.h"
 #include "cli/command.h"
-#include "cli/stats_json.h"
 #include "synth/model_keys.h"
 #include "synth/synth_model.h"
 #include "synth/topic_text.h"
@@ -99,8 +99,12 @@ class SynthCommand final : public Command {
     SLUICE_TRY(fewer(layers_, "layers", &options_.shape.layers));
     SLUICE_TRY(fewer(experts_, "experts", &options_.shape.experts));
     SLUICE_TRY(fewer(vocab_, "tokens", &options_.shape.vocab));
-    if (sequences_ < 1 || length_ < 1) {
-      return InvalidArgumentError("--sequences and --length must be positive");
+    constexpr int64_t kMostIds = int64_t{1} << 26;
+    if (sequences_ < 1 || length_ < 1 || length_ > kMostIds / sequences_) {
+      return InvalidArgumentError(
+          fmt::format("--sequences {} of --length {}: both must be positive, and at most {} tokens "
+                      "are written",
+                      sequences_, length_, kMostIds));
     }
     return CheckSynthOptions(options_);
   }
@@ -110,11 +114,14 @@ class SynthCommand final : public Command {
     const Clock::time_point begin = Clock::now();
     Clock::time_point drawn;
     uint64_t bytes = 0;
+    const CatchInterrupt guard;
     const Status written = WriteSynthModel(options_, output_, [&](uint64_t done, uint64_t total) {
       bytes = done;
-      if (!ShowsProgress() || Clock::now() - drawn < std::chrono::milliseconds(100)) return;
-      drawn = Clock::now();
-      DrawProgress("writing", static_cast<double>(done) / static_cast<double>(total));
+      if (ShowsProgress() && Clock::now() - drawn > std::chrono::milliseconds(100)) {
+        drawn = Clock::now();
+        DrawProgress("writing", static_cast<double>(done) / static_cast<double>(total));
+      }
+      return !CatchInterrupt::interrupted();
     });
     if (ShowsProgress()) ClearProgress();
     SLUICE_TRY(written);
@@ -152,7 +159,7 @@ class SynthCommand final : public Command {
                                                  i, length_);
       text += fmt::format("{}\n", fmt::join(ids, " "));
     }
-    SLUICE_TRY(WriteFile(tokens_file_, text));
+    SLUICE_TRY(WriteWholeFile(tokens_file_, text));
     fmt::print("{}: {} sequences of {} tokens\n", tokens_file_, sequences_, length_);
     return {};
   }

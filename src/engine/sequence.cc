@@ -5,7 +5,7 @@
 namespace sluice {
 
 Sequence::Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Channel> channel,
-                   const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted,
+                   const Tokenizer* tokenizer, int64_t limit, SteadyClock::time_point submitted,
                    SamplingScratch* scratch)
     : id_(id),
       request_(std::move(request)),

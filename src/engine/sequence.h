@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "engine/channel.h"
 #include "engine/sampler.h"
 #include "engine/text_output.h"
@@ -16,14 +17,12 @@
 
 namespace sluice {
 
-using SteadyTime = std::chrono::steady_clock::time_point;
-
 class Sequence {
  public:
   // `limit`: tokens that the sequence may have in all, prompt included. `tokenizer` may be null.
   // `tokenizer` and `scratch` outlive the sequence.
   Sequence(int64_t id, Request request, std::shared_ptr<TokenStream::Channel> channel,
-           const Tokenizer* tokenizer, int64_t limit, SteadyTime submitted,
+           const Tokenizer* tokenizer, int64_t limit, SteadyClock::time_point submitted,
            SamplingScratch* scratch);
 
   int64_t id() const { return id_; }
@@ -68,7 +67,7 @@ class Sequence {
   const std::shared_ptr<TokenStream::Channel> channel_;
   const Tokenizer* tokenizer_;
   const int64_t limit_;
-  const SteadyTime submitted_;
+  const SteadyClock::time_point submitted_;
   std::vector<int32_t> tokens_;  // prompt, then answer
   int64_t prompt_tokens_;
   int64_t computed_ = 0;

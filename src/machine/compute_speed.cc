@@ -4,7 +4,6 @@
 #include "machine/compute_speed.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -13,14 +12,10 @@
 #include <immintrin.h>
 #endif
 
+#include "base/stopwatch.h"
+
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 constexpr int kRounds = 20000;  // some 60 microseconds: short beside a time slice
 constexpr int kChains = 12;
@@ -105,9 +100,9 @@ Rate MeasureProducts(DotProduct product, int threads, double seconds) {
     workers.reserve(rates.size());
     for (std::vector<double>& own : rates) {
       workers.emplace_back([&loop, &own, seconds] {
-        const Clock::time_point begin = Clock::now();
+        const SteadyClock::time_point begin = SteadyClock::now();
         do {
-          const Clock::time_point window = Clock::now();
+          const SteadyClock::time_point window = SteadyClock::now();
           for (int i = 0; i < 16; ++i) loop.run();  // about a millisecond
           own.push_back(16 * loop.products / SecondsSince(window));
         } while (SecondsSince(begin) < seconds);
@@ -127,10 +122,10 @@ Rate MeasureProducts(DotProduct product, int threads, double seconds) {
 double MeasureClock(double seconds) {
   constexpr int kAdds = 1 << 20;
   double best = 0;
-  const Clock::time_point begin = Clock::now();
+  const SteadyClock::time_point begin = SteadyClock::now();
   uint64_t sum = 0;
   do {
-    const Clock::time_point window = Clock::now();
+    const SteadyClock::time_point window = SteadyClock::now();
     for (int i = 0; i < kAdds; i += 16) {
       for (int j = 0; j < 16; ++j) Add(&sum, 1);
     }

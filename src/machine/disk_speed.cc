@@ -2,22 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <memory>
 #include <random>
 
 #include "base/memory.h"
+#include "base/stopwatch.h"
 
 namespace sluice {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-}  // namespace
 
 Result<DiskRate> MeasureDirectRead(const File& file, uint64_t request_bytes, int depth,
                                    double seconds, const std::function<void(double)>& each_second) {
@@ -35,7 +26,7 @@ Result<DiskRate> MeasureDirectRead(const File& file, uint64_t request_bytes, int
                    .buffer = buffer.data() + slot * stride,
                    .tag = slot});
   };
-  const Clock::time_point begin = Clock::now();
+  const SteadyClock::time_point begin = SteadyClock::now();
   for (int slot = 0; slot < depth; ++slot) start(static_cast<uint64_t>(slot));
   int under_way = depth;
   uint64_t bytes = 0;

@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "base/write_file.h"
 
 namespace sluice {
 namespace {
@@ -133,15 +133,7 @@ std::string ProfileJson(const MachineProfile& profile) {
 Status StoreProfile(const MachineProfile& profile, const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  const std::string partial = fmt::format("{}.{}", path, getpid());
-  std::ofstream out(partial, std::ios::binary);
-  out << ProfileJson(profile);
-  out.close();
-  if (!out || std::rename(partial.c_str(), path.c_str()) != 0) {
-    std::remove(partial.c_str());
-    return IoError(path + ": cannot write the machine's profile");
-  }
-  return {};
+  return WriteWholeFile(path, ProfileJson(profile));
 }
 
 Result<MachineProfile> LoadProfile(const std::string& path) {

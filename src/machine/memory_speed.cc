@@ -4,24 +4,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <thread>
 #include <vector>
 
 #include "base/memory.h"
+#include "base/stopwatch.h"
 
 namespace sluice {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Of each thread: some 5 ms.
 constexpr uint64_t kWindowBytes = 64U << 20;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 uint64_t Sum(const std::byte* from, size_t bytes) {
   constexpr size_t kSums = 16;  // independent, so that no add waits for another
@@ -54,9 +48,9 @@ Result<Rate> MeasureMemoryRead(PageKind pages, int threads, uint64_t bytes, doub
   const uint64_t piece = std::min(part, kWindowBytes);
   uint64_t offset = 0;
   std::vector<double> rates;
-  const Clock::time_point begin = Clock::now();
+  const SteadyClock::time_point begin = SteadyClock::now();
   do {
-    const Clock::time_point window = Clock::now();
+    const SteadyClock::time_point window = SteadyClock::now();
     together([&](int t) { sink += Sum(at(t) + offset, piece); });
     rates.push_back(static_cast<double>(piece * static_cast<uint64_t>(threads)) /
                     SecondsSince(window));

@@ -113,10 +113,11 @@ class Replayer {
   // Moves the virtual clock over one call: experts are computed as they arrive, residents first.
   void Carry(const TraceCall& call, const Dispatch& dispatch) {
     const std::span<const Demand> demands = core_.demands();
+    const double dense = model_.compute_seconds * model_.dense_share;
     const double per_expert =
-        (model_.compute_seconds - model_.dense_seconds) / static_cast<double>(trace_.meta.top_k);
+        (model_.compute_seconds - dense) / static_cast<double>(trace_.meta.top_k);
     const double compute = per_expert * static_cast<double>(demands.size());
-    now_ += model_.dense_seconds;  // now the router has spoken
+    now_ += dense;  // now the router has spoken
     link_.AdvanceTo(now_);
     double here = now_;      // the device's own clock
     double in_place = now_;  // that of whoever computes in slow memory

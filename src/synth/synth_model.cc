@@ -79,7 +79,7 @@ Status CheckSynthOptions(const SynthOptions& options) {
 }
 
 Status WriteSynthModel(const SynthOptions& options, const std::string& path,
-                       const std::function<void(uint64_t, uint64_t)>& progress) {
+                       const std::function<bool(uint64_t, uint64_t)>& progress) {
   SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, options.shape.architecture));
   WriteShapeKeys(options.shape, *options.file, &out);
   out.AddF32("sluice.synth.skew", static_cast<float>(options.habits.skew));
@@ -93,9 +93,11 @@ Status WriteSynthModel(const SynthOptions& options, const std::string& path,
   SLUICE_TRY(out.Begin());
   uint64_t done = 0;
   for (const SynthTensor& tensor : tensors) {
-    SLUICE_TRY(MakeTensor(tensor, options, [&](std::span<const std::byte> bytes) {
+    SLUICE_TRY(MakeTensor(tensor, options, [&](std::span<const std::byte> bytes) -> Status {
       done += bytes.size();
-      if (progress) progress(done, out.tensor_bytes());
+      if (progress && !progress(done, out.tensor_bytes())) {
+        return CancelledError(path + ": not written, as it was interrupted");
+      }
       return out.Write(bytes);
     }));
   }

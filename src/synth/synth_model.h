@@ -26,7 +26,7 @@ Status CheckSynthOptions(const SynthOptions& options);
 // Writes it tensor by tensor; a file larger than memory is fine. `progress` gets bytes done and in
 // all, every few MiB. REQUIRES: CheckSynthOptions.
 Status WriteSynthModel(const SynthOptions& options, const std::string& path,
-                       const std::function<void(uint64_t, uint64_t)>& progress);
+                       const std::function<bool(uint64_t, uint64_t)>& progress);
 
 // How the first router of the model chooses on a text (synth/topic_text.h), from embeddings alone.
 struct RoutingReport {
