@@ -22,9 +22,10 @@ void AddLinkFlags(CLI::App* app, LinkFlags* flags) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber)
       ->group(group);
-  app->add_option("--dense-ms", flags->dense_ms,
-                  "of that, before the router has spoken (default: a quarter)")
-      ->check(CLI::NonNegativeNumber)
+  app->add_option("--dense-share", flags->dense_share,
+                  "the share of it that comes before the router has spoken")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
       ->group(group);
   app->add_flag("--slow-ram", flags->slow_is_ram,
                 "slow memory is RAM: what is computed in place needs no transfer")
@@ -40,22 +41,18 @@ Result<LinkModel> ResolveLink(const LinkFlags& flags, const TraceMeta& meta) {
   constexpr double kDefaultExpertBytes = 2.65e6;
   SLUICE_TRY_ASSIGN(const uint64_t bandwidth, ParseByteSize(flags.bandwidth));
   if (bandwidth == 0) return InvalidArgumentError("--bandwidth 0 would never read anything");
-  LinkModel link{
-      .bytes_per_second = static_cast<double>(bandwidth),
-      .latency_seconds = flags.latency_us / 1e6,
-      .expert_bytes =
-          meta.expert_bytes > 0 ? static_cast<double>(meta.expert_bytes) : kDefaultExpertBytes,
-      .compute_seconds = flags.compute_ms / 1e3,
-      .dense_seconds = (flags.dense_ms < 0 ? flags.compute_ms / 4 : flags.dense_ms) / 1e3,
-      .slow_is_ram = flags.slow_is_ram,
-      .in_place_seconds = flags.in_place_ms / 1e3};
+  LinkModel link{.bytes_per_second = static_cast<double>(bandwidth),
+                 .latency_seconds = flags.latency_us / 1e6,
+                 .expert_bytes = meta.expert_bytes > 0 ? static_cast<double>(meta.expert_bytes)
+                                                       : kDefaultExpertBytes,
+                 .compute_seconds = flags.compute_ms / 1e3,
+                 .dense_share = flags.dense_share,
+                 .slow_is_ram = flags.slow_is_ram,
+                 .in_place_seconds = flags.in_place_ms / 1e3};
   if (!flags.expert_bytes.empty()) {
     SLUICE_TRY_ASSIGN(const uint64_t bytes, ParseByteSize(flags.expert_bytes));
     if (bytes == 0) return InvalidArgumentError("--expert-bytes 0: an expert has a size");
     link.expert_bytes = static_cast<double>(bytes);
-  }
-  if (link.dense_seconds > link.compute_seconds) {
-    return InvalidArgumentError("--dense-ms is a part of --compute-ms and cannot exceed it");
   }
   return link;
 }

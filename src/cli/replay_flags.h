@@ -15,12 +15,13 @@ struct LinkFlags {
   double latency_us = 100;
   std::string expert_bytes;  // "": as the trace says
   double compute_ms = 1;
-  double dense_ms = -1;  // below 0: a quarter of compute_ms
+  double dense_share = 0.25;
   bool slow_is_ram = false;
   double in_place_ms = 1;
 };
 
-// --bandwidth, --latency-us, --expert-bytes, --compute-ms, --dense-ms, --slow-ram, --in-place-ms.
+// --bandwidth, --latency-us, --expert-bytes, --compute-ms, --dense-share, --slow-ram,
+// --in-place-ms.
 void AddLinkFlags(CLI::App* app, LinkFlags* flags);
 
 // Fails on a size that is none. Where neither flag nor trace knows an expert's size, that of

@@ -82,7 +82,7 @@ ReplayOptions Slow() {
                   .latency_seconds = 0,
                   .expert_bytes = 1e3,
                   .compute_seconds = 2e-3,
-                  .dense_seconds = 0};
+                  .dense_share = 0};
   return options;
 }
 
@@ -102,7 +102,7 @@ TEST(ReplayTest, BeforeTheRouterSpeaksNothingIsDemanded) {
   // As above, but half of each call comes before its router: the first call's experts arrive at 2
   // and 3 ms and are computed in half a millisecond each; the third's miss hides behind one such.
   ReplayOptions options = Slow();
-  options.link.dense_seconds = 1e-3;
+  options.link.dense_share = 0.5;
   const Trace trace = OneLayer(8, 2, {{0, 1}, {1, 0}, {1, 2}});
   const ReplayResult result = Replay(trace, Policy("lru", 4), options).value();
   EXPECT_NEAR(result.stall_seconds, 1.5e-3 + 0.5e-3, 1e-9);

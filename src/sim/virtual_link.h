@@ -20,10 +20,10 @@ struct LinkModel {
   // Of one layer for one token: attention, router and top_k experts. A call that touches more
   // experts takes proportionally longer (memory-bound).
   double compute_seconds = 1e-3;
-  // Of that, what comes before the router has spoken: so long nobody can demand an expert, and the
-  // link carries guesses or nothing. A third of the weights that a token of Qwen3-30B-A3B meets are
-  // no expert's, of gpt-oss-20b a fifth.
-  double dense_seconds = 0.25e-3;
+  // The share of it, 0 to 1, that comes before the router has spoken: so long nobody can demand an
+  // expert, and the link carries guesses or nothing. A third of the weights that a token of
+  // Qwen3-30B-A3B meets are no expert's, of gpt-oss-20b a fifth.
+  double dense_share = 0.25;
   // Where slow memory is RAM rather than a disk, an expert computed in place needs no transfer, and
   // takes this long per token that chose it.
   bool slow_is_ram = false;
