@@ -1,6 +1,7 @@
 // What the GGUF metadata of most families says, under keys that begin with the architecture's name.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -149,7 +150,8 @@ Result<ModelSpec> ReadGgufSpec(const Metadata& metadata) {
   const auto get = [&](const char* key, int64_t max) { return metadata.Int(prefix + key, 1, max); };
   SLUICE_TRY_ASSIGN(spec.layers, get("block_count", kMaxLayers));
   SLUICE_TRY_ASSIGN(spec.unused_layers,
-                    metadata.IntOr(prefix + "nextn_predict_layers", 0, spec.layers - 1, 0));
+                    metadata.IntOr(prefix + "nextn_predict_layers", 0,
+                                   std::min(kMaxUnusedLayers, spec.layers - 1), 0));
   spec.layers -= spec.unused_layers;
   SLUICE_TRY_ASSIGN(spec.hidden, get("embedding_length", kMaxWidth));
   SLUICE_TRY_ASSIGN(spec.context, get("context_length", kMaxContext));

@@ -204,7 +204,7 @@ Result<ModelSpec> ReadHuggingFaceSpec(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(spec.name, metadata.StringOr("_name_or_path", ""));
   SLUICE_TRY_ASSIGN(spec.layers, metadata.Int("num_hidden_layers", 1, kMaxLayers));
   SLUICE_TRY_ASSIGN(spec.unused_layers,
-                    metadata.IntOr("num_nextn_predict_layers", 0, kMaxLayers, 0));
+                    metadata.IntOr("num_nextn_predict_layers", 0, kMaxUnusedLayers, 0));
   SLUICE_TRY_ASSIGN(spec.hidden, metadata.Int("hidden_size", 1, kMaxWidth));
   SLUICE_TRY_ASSIGN(spec.vocab, metadata.Int("vocab_size", 1, kMaxVocab));
   SLUICE_TRY_ASSIGN(spec.context, metadata.Int("max_position_embeddings", 1, kMaxContext));

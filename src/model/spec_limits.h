@@ -6,6 +6,7 @@
 namespace sluice {
 
 inline constexpr int64_t kMaxLayers = 4096;
+inline constexpr int64_t kMaxUnusedLayers = 16;  // that guess further tokens; models have one
 inline constexpr int64_t kMaxWidth = int64_t{1} << 20;
 inline constexpr int64_t kMaxHeads = 4096;
 inline constexpr int64_t kMaxExperts = 65536;

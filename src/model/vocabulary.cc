@@ -93,9 +93,10 @@ Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
   return {};
 }
 
-// The tokens that end an answer as a Hugging Face directory names them: one id or several. What
-// generation_config.json says comes before config.json, which older models leave to do both.
-Result<std::vector<TokenId>> EndsOfGeneration(const Metadata& config) {
+// The tokens that end an answer as a Hugging Face directory names them: one id or several. Ids that
+// the vocabulary lacks are no text to end: some configs keep those of the model that they were
+// copied from.
+Result<std::vector<TokenId>> EndsOfGeneration(const Metadata& config, size_t vocabulary) {
   constexpr char kKey[] = "eos_token_id";
   const auto found = config.values().find(kKey);
   if (found == config.values().end()) return std::vector<TokenId>{};
@@ -106,12 +107,12 @@ Result<std::vector<TokenId>> EndsOfGeneration(const Metadata& config) {
     SLUICE_TRY_ASSIGN(const int64_t id, config.Int(kKey, 0, static_cast<int64_t>(kMaxPieces) - 1));
     ids = {id};
   }
+  std::vector<TokenId> ends;
   for (const int64_t id : ids) {
-    if (id < 0 || id >= static_cast<int64_t>(kMaxPieces)) {
-      return CorruptError(fmt::format("{}: '{}' holds {}", config.source(), kKey, id));
-    }
+    if (id < 0) return CorruptError(fmt::format("{}: '{}' holds {}", config.source(), kKey, id));
+    if (id < static_cast<int64_t>(vocabulary)) ends.push_back(static_cast<TokenId>(id));
   }
-  return std::vector<TokenId>(ids.begin(), ids.end());
+  return ends;
 }
 
 }  // namespace
@@ -142,12 +143,13 @@ Result<Vocabulary> VocabularyOf(const Checkpoint& checkpoint) {
   Result<Vocabulary> vocabulary =
       ParseTokenizerJson(checkpoint.tokenizer_json, checkpoint.tokenizer_config_json);
   if (!vocabulary.ok()) return vocabulary.status().Annotate(checkpoint.path);
-  SLUICE_TRY_ASSIGN(vocabulary->end_of_generation, EndsOfGeneration(checkpoint.metadata));
+  const size_t size = vocabulary->pieces.size();
+  SLUICE_TRY_ASSIGN(vocabulary->end_of_generation, EndsOfGeneration(checkpoint.metadata, size));
   if (!checkpoint.generation_config_json.empty()) {
     SLUICE_TRY_ASSIGN(const Metadata generation,
                       MetadataFromJson(checkpoint.generation_config_json,
                                        checkpoint.path + "/generation_config.json"));
-    SLUICE_TRY_ASSIGN(const std::vector<TokenId> ends, EndsOfGeneration(generation));
+    SLUICE_TRY_ASSIGN(const std::vector<TokenId> ends, EndsOfGeneration(generation, size));
     if (!ends.empty()) vocabulary->end_of_generation = ends;
   }
   return vocabulary;

@@ -179,6 +179,10 @@ TEST(VocabularyOfTest, AnswersEndWhereTheGenerationConfigSays) {
                 .value()
                 .end_of_generation,
             (Ids{2, 0}));
+  EXPECT_EQ(FromDirectory(R"({"eos_token_id": 1})", R"({"eos_token_id": [50256, 2]})")
+                .value()
+                .end_of_generation,
+            Ids{2});
   const Result<Vocabulary> refused = FromDirectory("{}", R"({"eos_token_id": [-1]})");
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.status().message(), testing::HasSubstr("generation_config.json"));
