@@ -4,10 +4,6 @@
 
 #include <array>
 
-// Vectors of 64 bytes are passed between functions of one instruction set in this file only: no ABI
-// to warn about. Clang heeds this pragma too.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 namespace sluice {
 
 namespace portable {
