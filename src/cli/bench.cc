@@ -248,7 +248,10 @@ class BenchCommand final : public Command {
   void ProbeMemory(const Engine& engine, double* rate) {
     constexpr uint64_t kLeast = 256U << 20;
     constexpr uint64_t kMost = 1U << 30;
-    const uint64_t bytes = std::min(kMost, ReadMemoryState().available_bytes / 4);
+    // The budget is the process's, so the probe has what the engine leaves of it.
+    const uint64_t budget = engine.stats().memory.budget;
+    const uint64_t left = budget - std::min(budget, ResidentBytes());
+    const uint64_t bytes = std::min({kMost, ReadMemoryState().available_bytes / 4, left});
     // The memory of the probe must not be taken for the engine's.
     peak_ = std::max(peak_, PeakResidentBytes());
     if (no_bounds_ || bytes < kLeast || !ResetPeakResidentBytes()) return;

@@ -15,9 +15,11 @@
 #include "base/byte_size.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "engine/policy_target.h"
 #include "model/embedded_model.h"
 #include "model/model.h"
 #include "plan/memory_plan.h"
+#include "policy/prepare.h"
 
 namespace sluice {
 namespace {
@@ -94,14 +96,20 @@ class InspectCommand final : public Command {
                       model.spec.context));
     }
     if (context_ == 0) context_ = std::min(model.spec.context, kDefaultContext);
-    // What an engine's own process has beyond this one's: threads and their stacks.
-    constexpr uint64_t kEngineBytes = 1U << 20;
-    ThreadPool pool(1);
+    // As run does, but for a margin: how much of its code a process has in memory varies.
+    constexpr uint64_t kMargin = 1U << 20;
+    ThreadPool pool(AvailableCores());
     SLUICE_TRY_ASSIGN(auto device, CreateDevice("auto", &pool));
+    PreparedPolicy policy;
+    if (model.spec.has_experts()) {
+      SLUICE_TRY_ASSIGN(policy, PreparePolicy(EngineOptions().policy, {.shape = TargetOf(model)}));
+    }
     MemoryRequest request{.budget_bytes = kPlenty,
-                          .process_bytes = ResidentBytes() + kEngineBytes,
+                          .process_bytes = ResidentBytes() + kMargin,
                           .kv_tokens = context_,
-                          .prefill_chunk = 16};
+                          .prefill_chunk = 16,
+                          .threads = pool.size(),
+                          .policy = &policy.spec};
     SLUICE_TRY_ASSIGN(const MemoryPlan least, PlanMemory(model, *device, request));
     request.prefill_chunk = 512;
     SLUICE_TRY_ASSIGN(const MemoryPlan everything, PlanMemory(model, *device, request));
@@ -134,6 +142,9 @@ class InspectCommand final : public Command {
     const MemoryPlan& least = plans[0];
     const MemoryPlan& all = plans[1];
     line("program and tokenizer", least.process_bytes, all.process_bytes);
+    if (spec.has_experts()) {
+      line("policy's memory", least.policy_bytes, all.policy_bytes);
+    }
     line("dense weights", least.dense_bytes, all.dense_bytes);
     line("KV cache (f16)", least.kv_bytes, all.kv_bytes);
     line("activations and scratch", least.scratch_bytes, all.scratch_bytes);
@@ -195,13 +206,10 @@ class InspectCommand final : public Command {
       tensors[kind.name] = {{"bytes", kind.bytes}, {"formats", kind.formats}};
     }
     const auto plan = [](const MemoryPlan& p, uint64_t total) {
-      return Json{{"process", p.process_bytes},
-                  {"dense", p.dense_bytes},
-                  {"kv", p.kv_bytes},
-                  {"scratch", p.scratch_bytes},
-                  {"slot_bytes", p.slot_bytes},
-                  {"all_slots", p.all_slots},
-                  {"total", total}};
+      return Json{{"process", p.process_bytes}, {"policy", p.policy_bytes},
+                  {"dense", p.dense_bytes},     {"kv", p.kv_bytes},
+                  {"scratch", p.scratch_bytes}, {"slot_bytes", p.slot_bytes},
+                  {"all_slots", p.all_slots},   {"total", total}};
     };
     const Json json = {
         {"model", model.checkpoint.path},

@@ -14,6 +14,7 @@
 #include "base/byte_size.h"
 #include "cli/command.h"
 #include "cli/policy_actions.h"
+#include "engine/policy_target.h"
 #include "model/embedded_model.h"
 #include "model/model.h"
 #include "policy/explain.h"
@@ -51,10 +52,7 @@ struct PolicyFlags {
     if (model.empty()) return options;
     SLUICE_TRY_ASSIGN(const Model opened, model == "rill" ? OpenEmbeddedModel() : OpenModel(model));
     if (!opened.spec.has_experts()) return options;  // nothing to check against
-    options.shape = TargetModel{.layers = static_cast<int32_t>(opened.spec.moe_layers()),
-                                .experts = static_cast<int32_t>(opened.spec.moe.experts),
-                                .top_k = static_cast<int32_t>(opened.spec.moe.top_k),
-                                .expert_bytes = opened.experts.largest_bytes()};
+    options.shape = TargetOf(opened);
     return options;
   }
 };

@@ -8,12 +8,14 @@
 #include "cli/command.h"
 #include "cli/policy_actions.h"
 #include "device/device.h"
+#include "engine/policy_target.h"
 #include "machine/machine_profile.h"
 #include "model/embedded_model.h"
 #include "model/model.h"
 #include "plan/auto_policy.h"
 #include "plan/memory_plan.h"
 #include "plan/probe.h"
+#include "policy/prepare.h"
 #include "store/expert_store.h"
 
 namespace sluice {
@@ -47,12 +49,16 @@ class AutoAction final : public PolicyAction {
       return InvalidArgumentError(model.checkpoint.path +
                                   " has no experts, so there is nothing for a policy to decide");
     }
-    ThreadPool pool(1);
+    ThreadPool pool(AvailableCores());
+    SLUICE_TRY_ASSIGN(const PreparedPolicy usual,
+                      PreparePolicy(EngineOptions().policy, {.shape = TargetOf(model)}));
     SLUICE_TRY_ASSIGN(const std::unique_ptr<Device> device, CreateDevice("auto", &pool));
     SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(budget_, ReadMemoryState()));
     const MemoryRequest request{.budget_bytes = budget,
                                 .process_bytes = ResidentBytes(),
-                                .kv_tokens = std::min(context_, model.spec.context)};
+                                .kv_tokens = std::min(context_, model.spec.context),
+                                .threads = pool.size(),
+                                .policy = &usual.spec};
     SLUICE_TRY_ASSIGN(const MemoryPlan plan, PlanMemory(model, *device, request));
     SLUICE_TRY_ASSIGN(const MachineSpeed speed, Speed(model));
     fmt::print("{}", MakeAutoPolicy({.model = model.checkpoint.path,

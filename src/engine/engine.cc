@@ -5,7 +5,6 @@
 #include "sluice/engine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,12 +17,14 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "base/thread_pool.h"
 #include "cache/decision_core.h"
 #include "device/device.h"
 #include "engine/channel.h"
 #include "engine/chat_format.h"
 #include "engine/decoder.h"
+#include "engine/policy_target.h"
 #include "engine/scheduler.h"
 #include "model/embedded_model.h"
 #include "plan/memory_plan.h"
@@ -40,12 +41,6 @@ constexpr int kMaxThreads = 1024;
 constexpr int kMaxTopLogprobs = 20;
 // What the disk is taken to carry while one layer computes, for `budget = idle`: 1 ms at 1.2 GB/s.
 constexpr double kLinkBytesPerCall = 1.2e6;
-
-int AvailableCores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 Result<KvFormat> ParseKvFormat(const std::string& name) {
   if (name == "f32") return KvFormat::kF32;
@@ -68,10 +63,6 @@ Status CheckOptions(const EngineOptions& options) {
                    "a number of parallel sequences", options.parallel));
   return check(options.prefill_chunk >= 1 && options.prefill_chunk <= 65536, "a prefill chunk",
                options.prefill_chunk);
-}
-
-double SecondsSince(SteadyTime begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace
@@ -119,13 +110,11 @@ class Engine::Impl {
   struct Submitted {
     Request request;
     std::shared_ptr<TokenStream::Channel> channel;
-    SteadyTime time;
+    SteadyClock::time_point time;
     int64_t limit;
   };
 
   Result<MemoryPlan> Plan(const EngineOptions& options);
-  TargetModel Shape() const;
-  uint64_t CoreBytes() const;
   Status CreateCore(const MemoryPlan& plan);
   // All that is there for experts: core, store, trace. A dense model has none of it.
   Status StartExperts(const EngineOptions& options, const MemoryPlan& plan);
@@ -156,7 +145,7 @@ class Engine::Impl {
   SamplingScratch sampling_;
   uint64_t steps_ = 0;
   int64_t next_id_ = 0;
-  const SteadyTime opened_ = std::chrono::steady_clock::now();
+  const SteadyClock::time_point opened_ = SteadyClock::now();
   double last_step_seconds_ = 0;
   int64_t last_step_tokens_ = 0;
   double stall_before_ = 0;  // of the last step
@@ -190,32 +179,20 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
   SLUICE_TRY_ASSIGN(MemoryPlan plan,
                     PlanMemory(model_, *device_,
                                {.budget_bytes = budget,
-                                .process_bytes = ResidentBytes() + CoreBytes(),
+                                .process_bytes = ResidentBytes(),
                                 .kv_tokens = pages * kPageTokens * options.parallel,
                                 .sequences = options.parallel,
                                 .prefill_chunk = options.prefill_chunk,
                                 .kv_format = kv_format,
-                                .threads = pool_->size()}));
+                                .threads = pool_->size(),
+                                .policy = &policy_.spec}));
   SLUICE_TRY_ASSIGN(
       kv_, KvCache::Create(model_.spec, kv_format, pages * kPageTokens * options.parallel));
   return plan;
 }
 
-uint64_t Engine::Impl::CoreBytes() const {
-  if (!model_.spec.has_experts()) return 0;
-  return DecisionCore::Footprint(policy_.spec,
-                                 {.layers = Shape().layers, .experts = Shape().experts});
-}
-
-TargetModel Engine::Impl::Shape() const {
-  return {.layers = static_cast<int32_t>(model_.spec.moe_layers()),
-          .experts = static_cast<int32_t>(model_.spec.moe.experts),
-          .top_k = static_cast<int32_t>(model_.spec.moe.top_k),
-          .expert_bytes = ExpertStore::SlotBytes(model_.experts)};
-}
-
 Status Engine::Impl::CreateCore(const MemoryPlan& plan) {
-  const TargetModel shape = Shape();
+  const TargetModel shape = TargetOf(model_);
   const DecisionCore::Setup setup{.shape = {.layers = shape.layers, .experts = shape.experts},
                                   .top_k = shape.top_k,
                                   .slots = plan.slots,
@@ -259,7 +236,7 @@ Status Engine::Impl::StartExperts(const EngineOptions& options, const MemoryPlan
                                    .policy_name = policy_.spec.name,
                                    .slots = core_->slots(),
                                    .staging = core_->staging_slots(),
-                                   .expert_bytes = Shape().expert_bytes,
+                                   .expert_bytes = TargetOf(model_).expert_bytes,
                                    .link_bytes_per_call = kLinkBytesPerCall}));
   return {};
 }
@@ -276,7 +253,7 @@ Status Engine::Impl::Start(const EngineOptions& options) {
   }
   if (experts) {
     SLUICE_TRY_ASSIGN(
-        policy_, PreparePolicy(options.policy, {.shape = Shape()},
+        policy_, PreparePolicy(options.policy, {.shape = TargetOf(model_)},
                                {.profile = options.policy_profile, .table = options.policy_table}));
   }
   SLUICE_TRY_ASSIGN(const MemoryPlan plan, Plan(options));
@@ -353,7 +330,7 @@ Result<std::vector<int32_t>> Engine::Impl::PromptIds(const Request& request) con
 }
 
 Result<TokenStream> Engine::Impl::Submit(Request request) {
-  const SteadyTime now = std::chrono::steady_clock::now();
+  const SteadyClock::time_point now = SteadyClock::now();
   SLUICE_TRY(CheckSamplingParams(request.sampling));
   if (request.max_tokens < -1) {
     return InvalidArgumentError(
@@ -416,7 +393,7 @@ void Engine::Impl::BeginExpertStep() {
 }
 
 void Engine::Impl::Step() {
-  const SteadyTime begin = std::chrono::steady_clock::now();
+  const SteadyClock::time_point begin = SteadyClock::now();
   const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
   if (core_ != nullptr) BeginExpertStep();
   const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {

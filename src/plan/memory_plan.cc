@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/byte_size.h"
+#include "cache/decision_core.h"
 #include "store/dense_weights.h"
 #include "store/expert_store.h"
 
@@ -58,6 +59,7 @@ std::string Table(const MemoryPlan& plan) {
     fmt::format_to(std::back_inserter(text), "  {:<34}{:>12}\n", what, FormatByteSize(bytes));
   };
   line("program, tokenizer, file headers", plan.process_bytes);
+  if (plan.policy_bytes > 0) line("the policy's memory", plan.policy_bytes);
   line("dense weights", plan.dense_bytes);
   line("KV cache", plan.kv_bytes);
   line("activations and scratch", plan.scratch_bytes);
@@ -90,6 +92,11 @@ Result<MemoryPlan> PlanMemory(const Model& model, const Device& device,
                   .dense_bytes = DenseWeights::BytesNeeded(model),
                   .slot_bytes = ExpertStore::SlotBytes(model.experts),
                   .all_slots = static_cast<int64_t>(model.experts.extents().size())};
+  if (request.policy != nullptr && model.spec.has_experts()) {
+    plan.policy_bytes = DecisionCore::Footprint(
+        *request.policy, {.layers = static_cast<int32_t>(model.spec.moe_layers()),
+                          .experts = static_cast<int32_t>(model.spec.moe.experts)});
+  }
   const int64_t pages = (request.kv_tokens + kPageTokens - 1) / kPageTokens;
   plan.kv_bytes = static_cast<uint64_t>(pages * KvPageBytes(model.spec, request.kv_format));
 

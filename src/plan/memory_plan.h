@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "cache/policy_spec.h"
 #include "device/device.h"
 #include "model/model.h"
 #include "sluice/status.h"
@@ -21,11 +22,13 @@ struct MemoryRequest {
   int64_t prefill_chunk = 512;  // tokens of a step, at most
   KvFormat kv_format = KvFormat::kF16;
   int64_t threads = 1;
+  const PolicySpec* policy = nullptr;  // whose tables take memory too; null: of none
 };
 
 struct MemoryPlan {
   uint64_t budget_bytes = 0;
   uint64_t process_bytes = 0;
+  uint64_t policy_bytes = 0;  // what its decisions remember
   uint64_t dense_bytes = 0;
   uint64_t kv_bytes = 0;
   uint64_t scratch_bytes = 0;  // activations and what the device's operations need
@@ -34,7 +37,9 @@ struct MemoryPlan {
   int64_t all_slots = 0;  // that would hold every expert
   int64_t prefill_chunk = 0;
 
-  uint64_t fixed_bytes() const { return process_bytes + dense_bytes + kv_bytes + scratch_bytes; }
+  uint64_t fixed_bytes() const {
+    return process_bytes + policy_bytes + dense_bytes + kv_bytes + scratch_bytes;
+  }
   uint64_t used_bytes() const { return fixed_bytes() + static_cast<uint64_t>(slots) * slot_bytes; }
   // The least budget with which a run of this prefill chunk can work, and the one that holds all.
   uint64_t minimum_bytes() const { return fixed_bytes() + slot_bytes; }
