@@ -1,11 +1,12 @@
 // How fast products of each format are, beside a loop that only reads.
 //
-//   device_bench --benchmark_filter='Q4_K/'        rows are DEVICE/FORMAT/COLUMNS, one thread
+//   device_bench --benchmark_filter='Q4_K/'        rows are DEVICE/FORMAT/COLUMNS/THREADS
 //
 // "weights" is bytes of weights per second, whatever the number of columns that share them; "macs"
 // is multiply-adds per second. The matrix is larger than the L2 cache, in a ring of matrices larger
-// than most L3 caches: with few columns this is a race against memory.
+// than L3 caches: with few columns this is a race against memory.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <cmath>
 #include <cstring>
@@ -14,19 +15,19 @@
 #include <string>
 #include <vector>
 
-#include "base/fp16.h"
+#include "base/memory.h"
 #include "device/device.h"
 
 namespace sluice {
 namespace {
 
 constexpr int64_t kCols = 2048;
-constexpr int64_t kRingBytes = int64_t{512} << 20;
+constexpr int64_t kRingBytes = int64_t{2} << 30;
 constexpr int64_t kMatrixBytes = int64_t{4} << 20;
 
 // Random bytes, but small positive exponents wherever a scale of 8 or 16 bits may stand: no
 // infinities and no subnormal products, which some processors handle slowly.
-void FillRing(std::vector<std::byte>* ring) {
+void FillRing(PageBuffer* ring) {
   std::mt19937_64 random(1);
   for (size_t i = 0; i + 8 <= ring->size(); i += 8) {
     const uint64_t value = (random() & 0x0FFF0FFF0FFF0FFFULL) | 0x2020202020202020ULL;
@@ -34,17 +35,18 @@ void FillRing(std::vector<std::byte>* ring) {
   }
 }
 
-std::vector<std::byte>& Ring() {
-  static std::vector<std::byte> ring;
-  if (ring.empty()) {
-    ring.resize(static_cast<size_t>(kRingBytes));
+// On huge pages, as the engine's weights are.
+PageBuffer& Ring() {
+  static PageBuffer ring;
+  if (ring.size() == 0) {
+    ring = PageBuffer::Allocate(static_cast<size_t>(kRingBytes), "weights").value();
     FillRing(&ring);
   }
   return ring;
 }
 
 void Read(benchmark::State& state) {
-  const std::vector<std::byte>& ring = Ring();
+  const PageBuffer& ring = Ring();
   for (auto _ : state) {
     uint64_t sums[8] = {};
     for (size_t i = 0; i < ring.size(); i += 64) {
@@ -60,14 +62,14 @@ void Read(benchmark::State& state) {
 }
 
 void Multiply(benchmark::State& state, const std::string& device_name, Format format,
-              int64_t columns) {
-  ThreadPool pool(1);
+              int64_t columns, int threads) {
+  ThreadPool pool(threads);
   auto device = CreateDevice(device_name, &pool);
   if (!device.ok()) return state.SkipWithError("not on this machine");
   const FormatSpec& spec = Spec(format);
   const int64_t row_bytes = spec.row_bytes(kCols);
   const int64_t rows = kMatrixBytes / row_bytes / 16 * 16;
-  const std::vector<std::byte>& ring = Ring();
+  PageBuffer& ring = Ring();
   const int64_t matrices = kRingBytes / (rows * row_bytes);
 
   std::mt19937 random(2);
@@ -99,11 +101,14 @@ const int kRegistered = [] {
   benchmark::RegisterBenchmark("read", Read);
   for (const char* device : {"avx512", "avx2"}) {
     for (const FormatSpec& spec : AllFormats()) {
-      for (const int64_t columns : {1, 2, 4, 8, 64}) {
-        const std::string name =
-            std::string(device) + "/" + spec.name + "/" + std::to_string(columns);
-        benchmark::RegisterBenchmark(name.c_str(), Multiply, device, spec.format, columns)
-            ->MinTime(0.2);
+      for (const int64_t columns : {1, 2, 4, 8, 32, 128}) {
+        for (const int threads : {1, AvailableCores()}) {
+          const std::string name = fmt::format("{}/{}/{}/{}", device, spec.name, columns, threads);
+          benchmark::RegisterBenchmark(name.c_str(), Multiply, device, spec.format, columns,
+                                       threads)
+              ->UseRealTime()
+              ->MinTime(0.2);
+        }
       }
     }
   }

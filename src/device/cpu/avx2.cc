@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/fp16.h"
 #include "device/cpu/vec.h"
@@ -54,6 +55,9 @@ struct Isa {
     return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
   static SLUICE_INLINE void StoreF(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static SLUICE_INLINE void Store(std::byte* p, I v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+  }
   static SLUICE_INLINE F Zero() { return _mm256_setzero_ps(); }
   static SLUICE_INLINE I Set1(int32_t v) { return _mm256_set1_epi32(v); }
   static SLUICE_INLINE F Set1F(float v) { return _mm256_set1_ps(v); }
@@ -61,9 +65,7 @@ struct Isa {
   static SLUICE_INLINE I Or(I a, I b) { return _mm256_or_si256(a, b); }
   static SLUICE_INLINE I Add(I a, I b) { return _mm256_add_epi32(a, b); }
   static SLUICE_INLINE I Sub(I a, I b) { return _mm256_sub_epi32(a, b); }
-  static SLUICE_INLINE I ShiftRightBy(I v, int bits) {
-    return _mm256_srl_epi32(v, _mm_cvtsi32_si128(bits));
-  }
+  static SLUICE_INLINE I SubBytes(I a, I b) { return _mm256_sub_epi8(a, b); }
   template <int kBits>
   static SLUICE_INLINE I ShiftRight(I v) {
     return _mm256_srli_epi32(v, kBits);
@@ -104,6 +106,7 @@ struct Isa {
   }
   static SLUICE_INLINE F AsFloat(I v) { return _mm256_castsi256_ps(v); }
   static SLUICE_INLINE F ToFloat(I v) { return _mm256_cvtepi32_ps(v); }
+  static SLUICE_INLINE F Negate(F v) { return _mm256_xor_ps(v, Set1F(-0.0F)); }
   static SLUICE_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static SLUICE_INLINE F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static SLUICE_INLINE F NegFma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }

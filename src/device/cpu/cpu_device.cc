@@ -20,7 +20,7 @@ namespace {
 
 // Weights that a thread takes at a time: enough to stream from DRAM at full rate, little enough to
 // stay in L2 while all columns pass over them.
-constexpr int64_t kChunkBytes = 128 << 10;
+constexpr int64_t kChunkBytes = 512 << 10;
 // Elements under which a loop is not worth handing out.
 constexpr int64_t kParallelElements = 8192;
 // Parts that attention is cut into, so that threads end at about the same time.

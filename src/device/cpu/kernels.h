@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "device/cpu/panel.h"
 #include "device/ops.h"
 #include "tensor/format.h"
 #include "tensor/q8_activation.h"

@@ -18,15 +18,30 @@ SLUICE_INLINE void TileFloat(const std::byte* group, int64_t cols, const float* 
   }
 }
 
-template <int C>
-void TileF32(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
-  TileFloat<C, 4, Isa::LoadF>(group, cols, x, out);
-}
-template <int C>
-void TileF16(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
-  TileFloat<C, 2, Isa::LoadF16>(group, cols, x, out);
-}
-template <int C>
-void TileBF16(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
-  TileFloat<C, 2, Isa::LoadBF16>(group, cols, x, out);
+struct TileF32 {
+  static constexpr int kColumns = 8;
+  template <int C>
+  static void Run(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
+    TileFloat<C, 4, Isa::LoadF>(group, cols, x, out);
+  }
+};
+struct TileF16 {
+  static constexpr int kColumns = 8;
+  template <int C>
+  static void Run(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
+    TileFloat<C, 2, Isa::LoadF16>(group, cols, x, out);
+  }
+};
+struct TileBF16 {
+  static constexpr int kColumns = 8;
+  template <int C>
+  static void Run(const std::byte* group, int64_t cols, const float* const* x, float* const* out) {
+    TileFloat<C, 2, Isa::LoadBF16>(group, cols, x, out);
+  }
+};
+
+template <class Tile>
+void AnyFloat(const std::byte* group, int64_t cols, const float* const* x, int columns,
+              float* const* out) {
+  CutColumns<Tile>(group, cols, x, columns, out);
 }

@@ -9,6 +9,8 @@
 #include <cstring>
 
 #define SLUICE_INLINE inline __attribute__((always_inline))
+// Behind the parameters of a lambda.
+#define SLUICE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace sluice {
 
