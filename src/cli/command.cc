@@ -74,7 +74,7 @@ void AddEngineFlags(CLI::App* app, EngineOptions* options) {
   app->add_option("--table", options->policy_table,
                   "what follows what, for policies that predict by it");
   app->add_option("--trace", options->trace_path, "write the routing as JSON lines to this file");
-  app->add_option("--device", options->device, "auto, avx512, avx2, reference or exact")
+  app->add_option("--device", options->device, "auto, amx, avx512, avx2, reference or exact")
       ->capture_default_str();
 }
 

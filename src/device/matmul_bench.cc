@@ -99,7 +99,7 @@ void Multiply(benchmark::State& state, const std::string& device_name, Format fo
 
 const int kRegistered = [] {
   benchmark::RegisterBenchmark("read", Read);
-  for (const char* device : {"avx512", "avx2"}) {
+  for (const char* device : {"amx", "avx512", "avx2"}) {
     for (const FormatSpec& spec : AllFormats()) {
       for (const int64_t columns : {1, 2, 4, 8, 32, 128}) {
         for (const int threads : {1, AvailableCores()}) {

@@ -32,7 +32,6 @@ struct Isa {
   using F = __m256;
   static constexpr int kLanes = 8;
   static constexpr int kSignedBias = 0;
-  static constexpr const char* kName = "avx2";
 
   static SLUICE_INLINE I Load(const std::byte* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -40,6 +39,7 @@ struct Isa {
   static SLUICE_INLINE F LoadF(const std::byte* p) {
     return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
   }
+  static SLUICE_INLINE F LoadFloats(const float* p) { return _mm256_loadu_ps(p); }
   static SLUICE_INLINE F LoadF16(const std::byte* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
@@ -117,6 +117,29 @@ struct Isa {
     std::memcpy(reinterpret_cast<char*>(&joined) + sizeof(low), &high, sizeof(high));
     return joined;
   }
+  // to[i][k] = from[k][i] for 8 x 8 floats, rows being strides apart.
+  static SLUICE_INLINE void Transpose(const float* from, int64_t from_stride, float* to,
+                                      int64_t to_stride) {
+    F a[8];
+    F b[8];
+    for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(from + i * from_stride);
+    for (int i = 0; i < 8; i += 2) {
+      b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    // Now a[4g + j]: column 4h + j of rows 4g .. 4g + 3 in each half h.
+    for (int i = 0; i < 8; i += 4) {
+      a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+      a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xEE);
+      a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+      a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xEE);
+    }
+    for (int j = 0; j < 4; ++j) {
+      _mm256_storeu_ps(to + j * to_stride, _mm256_permute2f128_ps(a[j], a[4 + j], 0x20));
+      _mm256_storeu_ps(to + (4 + j) * to_stride, _mm256_permute2f128_ps(a[j], a[4 + j], 0x31));
+    }
+  }
+
   static SLUICE_INLINE V16f F16x16(const std::byte* p) { return Join(LoadF16(p), LoadF16(p + 16)); }
   static SLUICE_INLINE V16f BF16x16(const std::byte* p) {
     return Join(LoadBF16(p), LoadBF16(p + 16));

@@ -5,12 +5,12 @@ struct Isa {
   using F = __m512;
   static constexpr int kLanes = 16;
   static constexpr int kSignedBias = 128;
-  static constexpr const char* kName = "avx512";
 
   static SLUICE_INLINE I Load(const std::byte* p) { return _mm512_loadu_si512(p); }
   static SLUICE_INLINE F LoadF(const std::byte* p) {
     return _mm512_loadu_ps(reinterpret_cast<const float*>(p));
   }
+  static SLUICE_INLINE F LoadFloats(const float* p) { return _mm512_loadu_ps(p); }
   static SLUICE_INLINE F LoadF16(const std::byte* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
@@ -74,6 +74,42 @@ struct Isa {
   static SLUICE_INLINE F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static SLUICE_INLINE F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static SLUICE_INLINE F NegFma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }
+
+  static SLUICE_INLINE F LowPairs(F x, F y) {
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+  }
+  static SLUICE_INLINE F HighPairs(F x, F y) {
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+  }
+  // to[i][k] = from[k][i] for 16 x 16 floats, rows being strides apart.
+  static SLUICE_INLINE void Transpose(const float* from, int64_t from_stride, float* to,
+                                      int64_t to_stride) {
+    F a[16];
+    F b[16];
+    for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_ps(from + i * from_stride);
+    for (int i = 0; i < 16; i += 2) {
+      b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    // Now a[4g + j]: column 4q + j of rows 4g .. 4g + 3 in each quarter q.
+    for (int i = 0; i < 16; i += 4) {
+      a[i] = LowPairs(b[i], b[i + 2]);
+      a[i + 1] = HighPairs(b[i], b[i + 2]);
+      a[i + 2] = LowPairs(b[i + 1], b[i + 3]);
+      a[i + 3] = HighPairs(b[i + 1], b[i + 3]);
+    }
+    // The 4 x 4 quarters themselves are transposed.
+    for (int j = 0; j < 4; ++j) {
+      const F even01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88);
+      const F odd01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xDD);
+      const F even23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88);
+      const F odd23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xDD);
+      _mm512_storeu_ps(to + j * to_stride, _mm512_shuffle_f32x4(even01, even23, 0x88));
+      _mm512_storeu_ps(to + (4 + j) * to_stride, _mm512_shuffle_f32x4(odd01, odd23, 0x88));
+      _mm512_storeu_ps(to + (8 + j) * to_stride, _mm512_shuffle_f32x4(even01, even23, 0xDD));
+      _mm512_storeu_ps(to + (12 + j) * to_stride, _mm512_shuffle_f32x4(odd01, odd23, 0xDD));
+    }
+  }
 
   static SLUICE_INLINE V16f F16x16(const std::byte* p) { return (V16f)LoadF16(p); }
   static SLUICE_INLINE V16f BF16x16(const std::byte* p) { return (V16f)LoadBF16(p); }

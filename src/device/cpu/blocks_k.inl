@@ -7,15 +7,6 @@ SLUICE_INLINE Isa::I UnsignedByte(Isa::I v) {
   return Isa::And(Isa::template ShiftRight<8 * kByte>(v), Isa::Set1(0xFF));
 }
 
-// Calls body.operator()<0>() .. <kCount - 1>().
-template <int kCount, typename Body>
-SLUICE_INLINE void Unrolled(const Body& body) {
-  [&]<int... i>(std::integer_sequence<int, i...>) SLUICE_INLINE_LAMBDA {
-    (body.template operator()<i>(), ...);
-  }
-  (std::make_integer_sequence<int, kCount>());
-}
-
 // [d x2 blocks][lines][lines], or one block at the end: calls Reader::SuperBlock for each.
 template <class Reader, int kLines, typename Body>
 SLUICE_INLINE void ForSuperBlocks(const std::byte* group, int64_t cols, int half,

@@ -23,11 +23,15 @@ namespace {
 constexpr int64_t kChunkBytes = 512 << 10;
 // Elements under which a loop is not worth handing out.
 constexpr int64_t kParallelElements = 8192;
-// Parts that attention is cut into, so that threads end at about the same time.
-constexpr int64_t kStripsPerThread = 8;
 // Query heads of one KV head that attention takes at a time: they share the decoding of its rows.
 // More would leave threads idle where a model has one KV head (latent attention).
 constexpr int64_t kAttendHeads = 8;
+// Query rows (heads of tokens) that attention takes at a time at most; kAttendHeads or more.
+constexpr int64_t kAttendRows = 64;
+// Columns from which on a product goes through panels (panel.h), and the bytes of weight panels
+// that meet a column panel at a time: both stay in L2.
+constexpr size_t kPanelsFrom = 7;
+constexpr int64_t kWeightPanelBytes = 256 << 10;
 // Expert assignments that are computed together at most, unless one expert alone has more.
 constexpr int64_t kFfnAssignments = 256;
 
@@ -55,7 +59,9 @@ struct Inputs {
 
 class CpuOps final : public Ops {
  public:
-  CpuOps(const Kernels* kernels, ThreadPool* pool) : kernels_(*kernels), pool_(*pool) {}
+  // `panels` may be null.
+  CpuOps(const Kernels* kernels, const PanelKernels* panels, ThreadPool* pool)
+      : kernels_(*kernels), panels_(panels), pool_(*pool) {}
 
   void Embed(const WeightView& table, std::span<const int32_t> tokens, float* out) override {
     const FormatSpec& spec = Spec(table.format);
@@ -91,6 +97,8 @@ class CpuOps final : public Ops {
     for (const Product& product : products) {
       Prepare(Spec(product.weight.format).activation, cols, &input_scratch_, &rows);
     }
+    InputRows* const all[] = {&rows};
+    LayOutPanels(all, cols);
     std::vector<Work> work;
     std::vector<std::vector<float*>> outs(products.size());
     for (size_t p = 0; p < products.size(); ++p) {
@@ -187,30 +195,46 @@ class CpuOps final : public Ops {
     const int64_t group = rule.heads / layout.kv_heads;
     const int64_t taken = std::min(group, kAttendHeads);
     const int64_t parts = (group + taken - 1) / taken;
-    const int64_t scratch_floats =
-        AttendScratchFloats(taken, std::max(layout.key_dim, layout.value_dim));
+    // Tokens that follow each other in a sequence are taken together.
+    struct Tile {
+      int64_t first;
+      int64_t tokens;
+    };
+    std::vector<Tile> tiles;
     const auto tokens = static_cast<int64_t>(places.size());
-    const int64_t items = tokens * layout.kv_heads * parts;
-    // One slice of scratch per strip of items, not per thread: items do not know their thread.
-    const int64_t strips = std::min<int64_t>(items, pool_.size() * kStripsPerThread);
-    float* scratch = attention_scratch_.Floats(strips * scratch_floats);
-    pool_.ParallelFor(strips, [&](int64_t strip) {
-      for (int64_t item = strip; item < items; item += strips) {
-        const int64_t t = item / (layout.kv_heads * parts);
-        const int64_t kv_head = item / parts % layout.kv_heads;
-        const int64_t first = item % parts * taken;
-        const int64_t head = kv_head * group + first;
-        const int64_t row = t * rule.heads + head;
-        const AttendCall call{.place = places[static_cast<size_t>(t)],
-                              .kv_head = kv_head,
-                              .heads = std::min(taken, group - first),
-                              .q = q + row * layout.key_dim,
-                              .scale = rule.scale,
-                              .window = rule.window,
-                              .sinks = rule.sinks != nullptr ? rule.sinks + head : nullptr,
-                              .scratch = scratch + strip * scratch_floats};
-        kernels_.attend(layout, call, out + row * layout.value_dim);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const auto at = static_cast<size_t>(t);
+      if (!tiles.empty() && (tiles.back().tokens + 1) * taken <= kAttendRows &&
+          places[at].pages == places[at - 1].pages &&
+          places[at].position == places[at - 1].position + 1) {
+        ++tiles.back().tokens;
+      } else {
+        tiles.push_back({.first = t, .tokens = 1});
       }
+    }
+    const int64_t scratch_floats =
+        AttendScratchFloats(kAttendRows, std::max(layout.key_dim, layout.value_dim));
+    const auto items = static_cast<int64_t>(tiles.size()) * layout.kv_heads * parts;
+    pool_.ParallelFor(items, [&](int64_t i) {
+      thread_local Scratch scratch;
+      const int64_t item = items - 1 - i;  // later tokens have more to do: they come first
+      const Tile& tile = tiles[static_cast<size_t>(item / (layout.kv_heads * parts))];
+      const int64_t kv_head = item / parts % layout.kv_heads;
+      const int64_t first = item % parts * taken;
+      const int64_t head = kv_head * group + first;
+      const int64_t row = tile.first * rule.heads + head;
+      const AttendCall call{.places = &places[static_cast<size_t>(tile.first)],
+                            .tokens = tile.tokens,
+                            .kv_head = kv_head,
+                            .heads = std::min(taken, group - first),
+                            .q = q + row * layout.key_dim,
+                            .q_stride = rule.heads * layout.key_dim,
+                            .out_stride = rule.heads * layout.value_dim,
+                            .scale = rule.scale,
+                            .window = rule.window,
+                            .sinks = rule.sinks != nullptr ? rule.sinks + head : nullptr,
+                            .scratch = scratch.Floats(scratch_floats)};
+      kernels_.attend(layout, call, out + row * layout.value_dim);
     });
   }
 
@@ -318,7 +342,50 @@ class CpuOps final : public Ops {
                       [&](int64_t i) { Multiply(work[static_cast<size_t>(i)]); });
   }
 
+  // Gives rows that are many enough column panels, which last until the next call.
+  void LayOutPanels(std::span<InputRows* const> inputs, int64_t cols) {
+    if (panels_ == nullptr) return;
+    struct Panel {
+      const Q8Row* rows;
+      int count;
+      ColumnBlock* to;
+    };
+    std::vector<Panel> panels;
+    const int64_t blocks = cols / 32;
+    for (InputRows* rows : inputs) {
+      const auto count = static_cast<int64_t>(rows->quantized.size());
+      if (rows->quantized.size() < kPanelsFrom) continue;
+      for (int64_t first = 0; first < count; first += kPanelColumns) {
+        panels.push_back(
+            {.rows = rows->quantized.data() + first,
+             .count = static_cast<int>(std::min<int64_t>(kPanelColumns, count - first)),
+             .to = nullptr});
+      }
+    }
+    if (panels.empty()) return;
+    std::byte* buffer =
+        panel_scratch_.Get(static_cast<int64_t>(panels.size()) * ColumnPanelBytes(cols));
+    auto* next = reinterpret_cast<ColumnBlock*>(buffer);
+    for (Panel& panel : panels) {
+      panel.to = next;
+      next += blocks;
+    }
+    size_t taken = 0;
+    for (InputRows* rows : inputs) {
+      if (rows->quantized.size() < kPanelsFrom) continue;
+      rows->panels = panels[taken].to;
+      taken += (rows->quantized.size() + kPanelColumns - 1) / kPanelColumns;
+    }
+    ForRows(static_cast<int64_t>(panels.size()), kPanelColumns * cols, [&](int64_t i) {
+      const Panel& panel = panels[static_cast<size_t>(i)];
+      PackColumns(panel.rows, panel.count, cols, panel.to);
+    });
+  }
+
   void Multiply(const Work& work) const {
+    if (work.inputs.rows->panels != nullptr && panels_->unpack(work.weight.format) != nullptr) {
+      return MultiplyPanels(work);
+    }
     const auto columns = static_cast<int64_t>(work.inputs.out->size());
     for (int64_t first = 0; first < columns; first += kTileColumns) {
       const int n = static_cast<int>(std::min<int64_t>(kTileColumns, columns - first));
@@ -328,35 +395,80 @@ class CpuOps final : public Ops {
     }
   }
 
-  void MultiplyGroup(const Work& work, int64_t group, int64_t first_column, int columns) const {
-    const WeightView& weight = work.weight;
-    const FormatSpec& spec = Spec(weight.format);
-    const int64_t first_row = group * kGroupRows;
-    const int64_t rows = std::min(kGroupRows, weight.rows - first_row);
-    const std::byte* bytes = weight.bytes + first_row * spec.row_bytes(weight.cols);
-    float* out[kTileColumns];
-    float spare[kTileColumns][kGroupRows];
-    for (int c = 0; c < columns; ++c) {
-      out[c] = rows == kGroupRows
-                   ? (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row
-                   : spare[c];
+  // Where a group's results for some columns go: the rows of the output, or, where the matrix ends
+  // within the group, memory of this object until Finish.
+  class OutTile {
+   public:
+    OutTile(const Work& work, int64_t group, int64_t first_column, int columns)
+        : work_(work),
+          first_row_(group * kGroupRows),
+          rows_(std::min(kGroupRows, work.weight.rows - first_row_)),
+          first_column_(first_column),
+          columns_(columns) {
+      for (int c = 0; c < columns; ++c) out_[c] = rows_ == kGroupRows ? Target(c) : spare_[c];
     }
-    if (!HasTile(weight.format)) {
-      MultiplyRows(work, bytes, rows, first_column, columns, out);
-    } else {
-      if (rows < kGroupRows) bytes = Widen(spec, rows, weight.cols, bytes);
-      MultiplyTile(work, bytes, first_column, columns, out);
-    }
-    if (work.inputs.bias != nullptr) {
-      for (int c = 0; c < columns; ++c) {
-        for (int64_t r = 0; r < rows; ++r) out[c][r] += work.inputs.bias[first_row + r];
+    float* const* out() const { return out_; }
+    // Adds the bias.
+    void Finish() const {
+      for (int c = 0; c < columns_; ++c) {
+        if (work_.inputs.bias != nullptr) {
+          for (int64_t r = 0; r < rows_; ++r) out_[c][r] += work_.inputs.bias[first_row_ + r];
+        }
+        if (rows_ < kGroupRows) std::copy_n(spare_[c], rows_, Target(c));
       }
     }
-    if (rows == kGroupRows) return;
-    for (int c = 0; c < columns; ++c) {
-      std::copy_n(spare[c], rows,
-                  (*work.inputs.out)[static_cast<size_t>(first_column + c)] + first_row);
+
+   private:
+    float* Target(int c) const {
+      return (*work_.inputs.out)[static_cast<size_t>(first_column_ + c)] + first_row_;
     }
+    const Work& work_;
+    int64_t first_row_;
+    int64_t rows_;
+    int64_t first_column_;
+    int columns_;
+    float* out_[kPanelColumns];
+    float spare_[kPanelColumns][kGroupRows];
+  };
+
+  // Weights are unpacked once for all columns.
+  void MultiplyPanels(const Work& work) const {
+    thread_local Scratch scratch;
+    const Format format = work.weight.format;
+    const int64_t cols = work.weight.cols;
+    const BlockRule rule = panels_->rule(format);
+    const PanelKernels::Unpack unpack = panels_->unpack(format);
+    const PanelKernels::Multiply multiply = panels_->multiply(rule);
+    const int64_t panel_bytes = cols / 32 * PanelBlockBytes(rule);
+    const int64_t together = std::max<int64_t>(1, kWeightPanelBytes / panel_bytes);
+    std::byte* panels = scratch.Get(together * panel_bytes);
+    const auto columns = static_cast<int64_t>(work.inputs.out->size());
+    for (int64_t first = work.first_group; first < work.last_group; first += together) {
+      const int64_t last = std::min(first + together, work.last_group);
+      for (int64_t group = first; group < last; ++group) {
+        unpack(WholeGroup(work.weight, group), cols, panels_->bias,
+               panels + (group - first) * panel_bytes);
+      }
+      const ColumnBlock* column_panel = work.inputs.rows->panels;
+      for (int64_t c = 0; c < columns; c += kPanelColumns, column_panel += cols / 32) {
+        const int count = static_cast<int>(std::min<int64_t>(kPanelColumns, columns - c));
+        for (int64_t group = first; group < last; ++group) {
+          const OutTile tile(work, group, c, count);
+          multiply(panels + (group - first) * panel_bytes, column_panel, cols, count, tile.out());
+          tile.Finish();
+        }
+      }
+    }
+  }
+
+  void MultiplyGroup(const Work& work, int64_t group, int64_t first_column, int columns) const {
+    const OutTile tile(work, group, first_column, columns);
+    if (HasTile(work.weight.format)) {
+      MultiplyTile(work, WholeGroup(work.weight, group), first_column, columns, tile.out());
+    } else {
+      MultiplyRows(work, group, first_column, columns, tile.out());
+    }
+    tile.Finish();
   }
 
   bool HasTile(Format format) const {
@@ -379,13 +491,16 @@ class CpuOps final : public Ops {
   }
 
   // Formats without a kernel of their own: row by row, as the format's header defines.
-  static void MultiplyRows(const Work& work, const std::byte* group, int64_t rows,
-                           int64_t first_column, int columns, float* const* out) {
+  static void MultiplyRows(const Work& work, int64_t group, int64_t first_column, int columns,
+                           float* const* out) {
     const FormatSpec& spec = Spec(work.weight.format);
     const int64_t cols = work.weight.cols;
+    const int64_t first_row = group * kGroupRows;
+    const int64_t rows = std::min(kGroupRows, work.weight.rows - first_row);
     std::vector<std::byte> row(static_cast<size_t>(spec.row_bytes(cols)));
     for (int64_t r = 0; r < rows; ++r) {
-      UnpackRow(spec, rows, cols, r, group, row.data());
+      UnpackRow(spec, rows, cols, r, work.weight.bytes + first_row * spec.row_bytes(cols),
+                row.data());
       for (int c = 0; c < columns; ++c) {
         out[c][r] =
             Dot(spec, row.data(), cols, *work.inputs.rows, static_cast<size_t>(first_column + c));
@@ -400,13 +515,17 @@ class CpuOps final : public Ops {
                                               : spec.dot_f32(row, blocks, rows.floats[column]);
   }
 
-  // The incomplete group at the end of a matrix, in memory of this thread.
-  static const std::byte* Widen(const FormatSpec& spec, int64_t rows, int64_t cols,
-                                const std::byte* group) {
+  // A group of 16 rows; the incomplete one at the end of a matrix in memory of this thread.
+  static const std::byte* WholeGroup(const WeightView& weight, int64_t group) {
+    const FormatSpec& spec = Spec(weight.format);
+    const int64_t first_row = group * kGroupRows;
+    const int64_t rows = std::min(kGroupRows, weight.rows - first_row);
+    const std::byte* bytes = weight.bytes + first_row * spec.row_bytes(weight.cols);
+    if (rows == kGroupRows) return bytes;
     thread_local std::vector<std::byte> wide;
-    const auto bytes = static_cast<size_t>(kGroupRows * spec.row_bytes(cols));
-    if (wide.size() < bytes) wide.resize(bytes);
-    WidenGroup(spec, rows, cols, group, wide.data());
+    const auto size = static_cast<size_t>(kGroupRows * spec.row_bytes(weight.cols));
+    if (wide.size() < size) wide.resize(size);
+    WidenGroup(spec, rows, weight.cols, bytes, wide.data());
     return wide.data();
   }
 
@@ -447,6 +566,9 @@ class CpuOps final : public Ops {
       AddWork(calls[c].weights.gate, {.rows = &r.x, .bias = biases.gate, .out = &r.gate}, &work);
       AddWork(calls[c].weights.up, {.rows = &r.x, .bias = biases.up, .out = &r.up}, &work);
     }
+    std::vector<InputRows*> inputs;
+    for (Rows& r : rows) inputs.push_back(&r.x);
+    LayOutPanels(inputs, hidden_);
     RunWork(work);
 
     struct Middle {
@@ -473,6 +595,13 @@ class CpuOps final : public Ops {
       }
     });
 
+    inputs.clear();
+    for (size_t c = 0; c < calls.size(); ++c) {
+      if (Spec(calls[c].weights.down.format).activation == Activation::kQ8) {
+        inputs.push_back(&rows[c].h);
+      }
+    }
+    LayOutPanels(inputs, ff);
     work.clear();
     for (size_t c = 0; c < calls.size(); ++c) {
       AddWork(calls[c].weights.down,
@@ -482,8 +611,9 @@ class CpuOps final : public Ops {
   }
 
   const Kernels& kernels_;
+  const PanelKernels* panels_;
   ThreadPool& pool_;
-  Scratch attention_scratch_;
+  Scratch panel_scratch_;         // the columns of a product
   Scratch input_scratch_;         // MatMul's input, quantized
   Scratch expert_input_scratch_;  // the staged one
   Scratch ffn_scratch_;
@@ -494,10 +624,13 @@ class CpuOps final : public Ops {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const Kernels* kernels, ThreadPool* pool)
-      : kernels_(kernels), threads_(pool->size()), ops_(kernels, pool) {}
+  CpuDevice(std::string name, const Kernels* kernels, const PanelKernels* panels, ThreadPool* pool)
+      : name_(std::move(name)),
+        panels_(panels),
+        threads_(pool->size()),
+        ops_(kernels, panels, pool) {}
 
-  std::string name() const override { return kernels_->name; }
+  std::string name() const override { return name_; }
   Ops& ops() override { return ops_; }
 
   void Pack(Format format, int64_t rows, int64_t cols, const std::byte* from,
@@ -526,32 +659,41 @@ class CpuDevice final : public Device {
     const int64_t shared = 2 * step.tokens * input +
                            std::max(ffn(together, step.ff), ffn(step.tokens, step.dense_ff)) +
                            step.tokens * (128 + 64 * step.heads_per_kv) + (1 << 20);
-    // A group to pack and one to widen, of float rows at worst; attention's strips.
+    // Column panels: of all tokens, or of experts that have kPanelsFrom columns at least.
+    const int64_t most_cols = (std::max({step.cols, step.ff, step.dense_ff}) + 31) / 32 * 32;
+    const int64_t panels = panels_ == nullptr ? 0
+                                              : std::max(step.tokens, together) / kPanelsFrom *
+                                                    ColumnPanelBytes(most_cols);
+    // A group to pack and one to widen, of float rows at worst; weight panels; attention's blocks.
     const int64_t per_thread =
-        2 * kGroupRows * 4 * std::max({step.cols, step.ff, step.dense_ff}) +
-        kStripsPerThread * 4 *
-            AttendScratchFloats(std::min(step.heads_per_kv, kAttendHeads), step.head_dim);
-    return shared + threads_ * per_thread;
+        2 * kGroupRows * 4 * most_cols +
+        (panels == 0 ? 0
+                     : std::max(kWeightPanelBytes,
+                                most_cols / 32 * PanelBlockBytes(BlockRule::kHalvesMin))) +
+        4 * AttendScratchFloats(kAttendRows, step.head_dim);
+    return shared + panels + threads_ * per_thread;
   }
 
  private:
-  const Kernels* kernels_;
+  const std::string name_;
+  const PanelKernels* panels_;
   const int64_t threads_;
   CpuOps ops_;
 };
 
-std::unique_ptr<Device> NewCpuDevice(const Kernels* kernels, ThreadPool* pool) {
-  if (kernels == nullptr) return nullptr;
-  return std::make_unique<CpuDevice>(kernels, pool);
-}
-
 }  // namespace
 
+std::unique_ptr<Device> NewAmxDevice(ThreadPool* pool) {
+  if (Avx512Kernels() == nullptr || AmxPanels() == nullptr) return nullptr;
+  return std::make_unique<CpuDevice>("amx", Avx512Kernels(), AmxPanels(), pool);
+}
 std::unique_ptr<Device> NewAvx512Device(ThreadPool* pool) {
-  return NewCpuDevice(Avx512Kernels(), pool);
+  if (Avx512Kernels() == nullptr) return nullptr;
+  return std::make_unique<CpuDevice>("avx512", Avx512Kernels(), Avx512Panels(), pool);
 }
 std::unique_ptr<Device> NewAvx2Device(ThreadPool* pool) {
-  return NewCpuDevice(Avx2Kernels(), pool);
+  if (Avx2Kernels() == nullptr) return nullptr;
+  return std::make_unique<CpuDevice>("avx2", Avx2Kernels(), nullptr, pool);
 }
 
 }  // namespace sluice

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "device/cpu/kernels.h"
+#include "device/cpu/panel.h"
 #include "tensor/q8_activation.h"
 
 namespace sluice {
@@ -19,6 +19,7 @@ namespace sluice {
 struct InputRows {
   std::vector<const float*> floats;
   std::vector<Q8Row> quantized;
+  const ColumnBlock* panels = nullptr;  // `quantized` as column panels, or null
 };
 
 // Memory that grows and is kept; 64-byte aligned, not initialised.

@@ -15,22 +15,23 @@ namespace sluice {
 // Columns that one tile call takes at most.
 inline constexpr int kTileColumns = 8;
 
-// Some of the query heads of one KV head of one token. Heads do not see each other, so how many are
-// taken together changes nothing.
+// Some of the query heads of one KV head, of tokens of one sequence at positions that follow each
+// other. Neither heads nor tokens see each other, so how many are taken together changes nothing.
 struct AttendCall {
-  KvPlace place;
+  const KvPlace* places = nullptr;  // [tokens]
+  int64_t tokens = 0;
   int64_t kv_head = 0;
   int64_t heads = 0;
-  const float* q = nullptr;  // [heads, key_dim]
+  const float* q = nullptr;  // of each token [heads, key_dim], tokens q_stride numbers apart
+  int64_t q_stride = 0;
+  int64_t out_stride = 0;  // the same of the results [heads, value_dim]
   float scale = 1;
   int64_t window = 0;            // 0: all
   const float* sinks = nullptr;  // [heads], or null
-  float* scratch = nullptr;      // AttendScratchFloats(heads, dim) floats
+  float* scratch = nullptr;      // AttendScratchFloats floats
 };
 
 struct Kernels {
-  const char* name;
-
   // One group of 16 packed rows (row_group.h) times `columns` <= kTileColumns activations:
   // out[c][0..15]. Which form serves a format is said by its Activation.
   using TileQ8 = void (*)(const std::byte* group, int64_t cols, const Q8Row* x, int columns,
@@ -51,9 +52,9 @@ struct Kernels {
   void (*attend)(const KvLayout& layout, const AttendCall& call, float* out);
 };
 
-// dim: of keys or values, the larger.
-inline constexpr int64_t AttendScratchFloats(int64_t heads, int64_t dim) {
-  return heads * (dim + 66) + dim;
+// dim: of keys or values, the larger. A block of keys, twice, and of values; rows of queries.
+inline constexpr int64_t AttendScratchFloats(int64_t rows, int64_t dim) {
+  return 3 * 64 * dim + rows * (64 + 2 + dim);
 }
 
 // Null where this machine lacks the instructions.

@@ -27,7 +27,7 @@ SLUICE_INLINE void Prefetch(const std::byte* p) {
   __builtin_prefetch(p + (kPrefetchBytes > kRecord ? kPrefetchBytes : kRecord), 0, 3);
 }
 
-#include "device/cpu/add_block.inl"
+#include "device/cpu/block_sum.inl"
 #include "device/cpu/blocks_32.inl"
 #include "device/cpu/blocks_k.inl"
 #include "device/cpu/tiles.inl"
@@ -226,122 +226,13 @@ void QuantizeRow(const float* x, int64_t cols, const Q8Row& row) {
   }
 }
 
-// ---- attention: one token, one KV head, all its query heads
-// --------------------------------------
+#include "device/cpu/attention.inl"
 
-template <KvFormat kFormat>
-SLUICE_INLINE V16f LoadKv16(const std::byte* row, int64_t i) {
-  if constexpr (kFormat == KvFormat::kF32) {
-    return LoadV(reinterpret_cast<const float*>(row) + i);
-  } else if constexpr (kFormat == KvFormat::kF16) {
-    return Isa::F16x16(row + 2 * i);
-  } else if constexpr (kFormat == KvFormat::kBF16) {
-    return Isa::BF16x16(row + 2 * i);
-  } else {
-    const std::byte* block = row + i / 32 * 34;
-    uint16_t scale;
-    std::memcpy(&scale, block, sizeof(scale));
-    return Isa::S8x16(block + 2 + i % 32) * F16ToF32(scale);
-  }
-}
-
-// Keys are taken 64 at a time, in blocks that start at multiples of 64 of the position: the order
-// of every sum depends on the position alone. Running maximum and sum as in online softmax
-// (Milakov and Gimelshein, 2018); a sink is a first score, whose value is zero.
-template <KvFormat kFormat>
-void AttendHeads(const KvLayout& layout, const AttendCall& call, float* out) {
-  constexpr int64_t kBlock = 64;
-  const int64_t key_dim = layout.key_dim;
-  const int64_t value_dim = layout.value_dim;
-  const int64_t heads = call.heads;
-  const int64_t key_bytes = KvRowBytes(kFormat, key_dim);
-  const int64_t value_bytes =
-      layout.values == KvValues::kInKeys ? key_bytes : KvRowBytes(kFormat, value_dim);
-  float* scores = call.scratch;             // [heads, 64]
-  float* maxima = scores + heads * kBlock;  // [heads]
-  float* totals = maxima + heads;           // [heads]
-  float* sums = totals + heads;             // [heads, value_dim]
-  float* row = sums + heads * value_dim;    // [key_dim or value_dim]
-  for (int64_t h = 0; h < heads; ++h) {
-    maxima[h] = call.sinks != nullptr ? call.sinks[h] : -__builtin_inff();
-    totals[h] = call.sinks != nullptr ? 1 : 0;
-  }
-  for (int64_t i = 0; i < heads * value_dim; ++i) sums[i] = 0;
-
-  const int64_t position = call.place.position;
-  const int64_t visible = FirstVisible(position, call.window);
-  for (int64_t first = visible / kBlock * kBlock; first <= position; first += kBlock) {
-    const int64_t begin = visible > first ? visible - first : 0;
-    const int64_t left = position + 1 - first;
-    const int64_t end = left < kBlock ? left : kBlock;
-    const std::byte* page = call.place.pages[first / layout.page_tokens];
-    const std::byte* key =
-        page + KvRowOffset(layout, KvPart::kKey, call.kv_head, first) + begin * key_bytes;
-    const std::byte* value =
-        page + KvRowOffset(layout, KvPart::kValue, call.kv_head, first) + begin * value_bytes;
-    for (int64_t k = begin; k < end; ++k, key += key_bytes) {
-      for (int64_t i = 0; i < key_dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(key, i));
-      for (int64_t h = 0; h < heads; ++h) {
-        const float* q = call.q + h * key_dim;
-        V16f dot = {};
-        for (int64_t i = 0; i < key_dim; i += 16) dot += LoadV(q + i) * LoadV(row + i);
-        scores[h * kBlock + k] = SumLanes(dot) * call.scale;
-      }
-    }
-    for (int64_t h = 0; h < heads; ++h) {
-      float* s = scores + h * kBlock;
-      float largest = maxima[h];
-      for (int64_t k = begin; k < end; ++k) largest = s[k] > largest ? s[k] : largest;
-      const float shrink = Exp(maxima[h] - largest);
-      maxima[h] = largest;
-      for (int64_t k = 0; k < begin; ++k) s[k] = -__builtin_inff();
-      for (int64_t k = end; k < kBlock; ++k) s[k] = -__builtin_inff();
-      for (int64_t k = 0; k < kBlock; k += 16) StoreV(s + k, ExpV(LoadV(s + k) - largest));
-      float total = 0;
-      for (int64_t k = begin; k < end; ++k) total += s[k];
-      totals[h] = totals[h] * shrink + total;
-      for (int64_t i = 0; i < value_dim; i += 16) {
-        StoreV(sums + h * value_dim + i, LoadV(sums + h * value_dim + i) * shrink);
-      }
-    }
-    for (int64_t k = begin; k < end; ++k, value += value_bytes) {
-      for (int64_t i = 0; i < value_dim; i += 16) StoreV(row + i, LoadKv16<kFormat>(value, i));
-      for (int64_t h = 0; h < heads; ++h) {
-        const float weight = scores[h * kBlock + k];
-        float* sum = sums + h * value_dim;
-        for (int64_t i = 0; i < value_dim; i += 16) {
-          StoreV(sum + i, LoadV(sum + i) + LoadV(row + i) * weight);
-        }
-      }
-    }
-  }
-  for (int64_t h = 0; h < heads; ++h) {
-    const float inverse = 1.0F / totals[h];
-    for (int64_t i = 0; i < value_dim; i += 16) {
-      StoreV(out + h * value_dim + i, LoadV(sums + h * value_dim + i) * inverse);
-    }
-  }
-}
-
-void AttendAny(const KvLayout& layout, const AttendCall& call, float* out) {
-  switch (layout.format) {
-    case KvFormat::kF32:
-      return AttendHeads<KvFormat::kF32>(layout, call, out);
-    case KvFormat::kF16:
-      return AttendHeads<KvFormat::kF16>(layout, call, out);
-    case KvFormat::kBF16:
-      return AttendHeads<KvFormat::kBF16>(layout, call, out);
-    case KvFormat::kQ8_0:
-      return AttendHeads<KvFormat::kQ8_0>(layout, call, out);
-  }
-}
-
-constexpr Kernels kKernels = {.name = Isa::kName,
-                              .tile_q8 = FindTileQ8,
+constexpr Kernels kKernels = {.tile_q8 = FindTileQ8,
                               .tile_f32 = FindTileF32,
                               .quantize_q8 = QuantizeRow,
                               .rms_norm = RmsNormRow,
                               .layer_norm = LayerNormRow,
                               .activate = Activate,
                               .add_scaled = AddScaled,
-                              .attend = AttendAny};
+                              .attend = Attend};

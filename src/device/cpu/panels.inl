@@ -42,31 +42,29 @@ SLUICE_INLINE void MultiplyColumns(const std::byte* panel, const ColumnBlock* co
                                    int first, float* const* out) {
   constexpr bool kByHalves = ByHalves(kRule);
   typename Isa::F sums[C];
-  for (int c = 0; c < C; ++c) sums[c] = Isa::Zero();
+  Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA { sums[c] = Isa::Zero(); });
   for (int64_t b = 0; b < cols / 32; ++b, panel += PanelBlockBytes(kRule)) {
     const ColumnBlock& x = columns[b];
     typename Isa::I dots[C][2];
-    for (int c = 0; c < C; ++c) {
-      if constexpr (kByHalves) {
-        for (int h = 0; h < 2; ++h) dots[c][h] = Isa::Set1(x.bias16[h][first + c]);
-      } else {
-        dots[c][0] = Isa::Set1(x.bias[first + c]);
-      }
-    }
-    for (int i = 0; i < 8; ++i) {
+    Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
+      dots[c][0] = Isa::Set1((kByHalves ? x.bias16[0] : x.bias)[first + c]);
+      if constexpr (kByHalves) dots[c][1] = Isa::Set1(x.bias16[1][first + c]);
+    });
+    Unrolled<8>([&]<int i>() SLUICE_INLINE_LAMBDA {
       const Isa::I line = Isa::Load(panel + i * 64);
-      for (int c = 0; c < C; ++c) {
+      Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
         Isa::I& dot = dots[c][kByHalves ? i / 4 : 0];
         dot = Isa::DotU8(dot, line, Isa::Set1(LoadDword(x.q[first + c] + 4 * i)));
-      }
-    }
+      });
+    });
     typename Isa::F numbers[RuleNumbers(kRule)];
-    for (int i = 0; i < RuleNumbers(kRule); ++i) numbers[i] = Isa::LoadF(panel + (8 + i) * 64);
-    for (int c = 0; c < C; ++c) {
+    Unrolled<RuleNumbers(kRule)>(
+        [&]<int i>() SLUICE_INLINE_LAMBDA { numbers[i] = Isa::LoadF(panel + (8 + i) * 64); });
+    Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
       sums[c] = AddBlock<kRule>(dots[c], numbers, NumbersOf(x, first + c), sums[c]);
-    }
+    });
   }
-  for (int c = 0; c < C; ++c) Isa::StoreF(out[first + c], sums[c]);
+  Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA { Isa::StoreF(out[first + c], sums[c]); });
 }
 
 template <BlockRule kRule>

@@ -14,31 +14,32 @@ void TileQ8(const std::byte* group, int64_t cols, const Q8Row* x, float* const* 
   constexpr int kOffset = Reader::kSigned ? Isa::kSignedBias : Reader::kOffset;
   for (int half = 0; half < 16; half += Isa::kLanes) {
     typename Isa::F sums[C];
-    for (int c = 0; c < C; ++c) sums[c] = Isa::Zero();
+    Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA { sums[c] = Isa::Zero(); });
     Reader::ForEach(group, cols, half, [&](int64_t block, const auto& view) SLUICE_INLINE_LAMBDA {
       typename Isa::I dots[C][2];
-      for (int c = 0; c < C; ++c) {
+      Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
         if constexpr (kByHalves) {
-          for (int h = 0; h < 2; ++h) dots[c][h] = Isa::Set1(-kOffset * x[c].sum16[block * 2 + h]);
+          dots[c][0] = Isa::Set1(-kOffset * x[c].sum16[block * 2]);
+          dots[c][1] = Isa::Set1(-kOffset * x[c].sum16[block * 2 + 1]);
         } else {
           dots[c][0] = Isa::Set1(-kOffset * x[c].sum[block]);
         }
-      }
+      });
       // Lines that share bytes follow each other: 0, 4, 1, 5, ...
       Unrolled<8>([&]<int k>() SLUICE_INLINE_LAMBDA {
         constexpr int i = k % 2 * 4 + k / 2;
         Isa::I line = view.template Line<i>();
         if constexpr (Reader::kSigned) line = Isa::Biased(line);
-        for (int c = 0; c < C; ++c) {
+        Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
           Isa::I& dot = dots[c][kByHalves ? i / 4 : 0];
           dot = DotLine<Reader>(dot, line, x[c].q + block * 32 + 4 * i);
-        }
+        });
       });
-      for (int c = 0; c < C; ++c) {
+      Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA {
         sums[c] = AddBlock<Reader::kRule>(dots[c], view.numbers, NumbersOf(x[c], block), sums[c]);
-      }
+      });
     });
-    for (int c = 0; c < C; ++c) Isa::StoreF(out[c] + half, sums[c]);
+    Unrolled<C>([&]<int c>() SLUICE_INLINE_LAMBDA { Isa::StoreF(out[c] + half, sums[c]); });
   }
 }
 

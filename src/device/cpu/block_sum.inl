@@ -1,5 +1,14 @@
 // One block of 32 added to a sum, by each rule (block_rules.h). Needs Isa.
 
+// Calls body.operator()<0>() .. <kCount - 1>(): a loop whose arrays can live in registers.
+template <int kCount, typename Body>
+SLUICE_INLINE void Unrolled(const Body& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) SLUICE_INLINE_LAMBDA {
+    (body.template operator()<i>(), ...);
+  }
+  (std::make_integer_sequence<int, kCount>());
+}
+
 // What a rule takes of one column's block.
 struct ColumnNumbers {
   float scale;
