@@ -30,9 +30,9 @@ inline void Pause() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : ranges_(static_cast<size_t>(std::max(1, threads))) {
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+    for (size_t i = 1; i < ranges_.size(); ++i) workers_.emplace_back([this, i] { Work(i); });
   } catch (const std::system_error&) {
     // The system gives no more threads (a cgroup's limit): go on with those there are.
   }
@@ -45,22 +45,29 @@ ThreadPool::~ThreadPool() {
   workers_.clear();
 }
 
-void ThreadPool::RunItems() {
-  for (int64_t i = next_.fetch_add(1, std::memory_order_relaxed); i < items_;
-       i = next_.fetch_add(1, std::memory_order_relaxed)) {
-    call_(context_, i);
+void ThreadPool::RunItems(size_t thread) {
+  for (size_t k = 0; k < ranges_.size(); ++k) {
+    Range& range = ranges_[(thread + k) % ranges_.size()];
+    for (int64_t i = range.next.fetch_add(1, std::memory_order_relaxed); i < range.end;
+         i = range.next.fetch_add(1, std::memory_order_relaxed)) {
+      call_(context_, i);
+    }
   }
 }
 
 void ThreadPool::Run(int64_t items, Call call, const void* context) {
   call_ = call;
   context_ = context;
-  items_ = items;
-  next_.store(0, std::memory_order_relaxed);
+  const auto threads = static_cast<int64_t>(ranges_.size());
+  for (int64_t t = 0; t < threads; ++t) {
+    Range& range = ranges_[static_cast<size_t>(t)];
+    range.next.store(items * t / threads, std::memory_order_relaxed);
+    range.end = items * (t + 1) / threads;
+  }
   const uint32_t generation = (state_.load(std::memory_order_relaxed) >> kGenerationShift) + 1;
   state_.store((generation << kGenerationShift) | kOpen);
   if (sleepers_.load() > 0) state_.notify_all();
-  RunItems();
+  RunItems(0);
   // Close, then wait for those who got in.
   for (uint32_t state = state_.fetch_and(~kOpen) & ~kOpen; (state & kInside) != 0;
        state = state_.load(std::memory_order_acquire)) {
@@ -79,12 +86,12 @@ bool ThreadPool::Join(uint32_t* last_generation) {
   return false;
 }
 
-void ThreadPool::Work() {
+void ThreadPool::Work(size_t thread) {
   uint32_t last_generation = 0;
   int idle = 0;
   while (!stop_.load(std::memory_order_relaxed)) {
     if (Join(&last_generation)) {
-      RunItems();
+      RunItems(thread);
       state_.fetch_sub(1, std::memory_order_release);
       idle = 0;
     } else if (++idle < kSpins) {

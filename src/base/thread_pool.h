@@ -12,7 +12,9 @@ namespace sluice {
 int AvailableCores();
 
 // Runs one loop at a time; the calling thread takes part, so a pool of 1 has no threads at all.
-// Items are claimed one by one, in order: which thread runs an item must not matter to its result.
+// Each thread begins with a run of items of its own, which it takes in order, so that neighbours in
+// memory meet one thread; one that is done helps others with theirs. Which thread runs an item must
+// not matter to its result.
 // A worker that sleeps never delays a loop: it joins if it wakes in time, and the loop is over when
 // every item is done. ParallelFor may be called by one thread at a time.
 class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines of their own
@@ -42,15 +44,18 @@ class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines o
  private:
   using Call = void (*)(const void* context, int64_t item);
   void Run(int64_t items, Call call, const void* context);
-  void Work();
-  void RunItems();
+  void Work(size_t thread);
+  void RunItems(size_t thread);
   bool Join(uint32_t* last_generation);
 
   // The loop under way. Written only while state_ says closed and nobody is inside.
   Call call_ = nullptr;
   const void* context_ = nullptr;
-  int64_t items_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
+  struct alignas(64) Range {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Range> ranges_;  // [threads]
   // generation << 17 | open << 16 | threads inside. Wrapping generations cost at most a missed
   // chance to help.
   alignas(64) std::atomic<uint32_t> state_{0};
