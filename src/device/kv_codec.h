@@ -6,6 +6,7 @@
 
 #include "base/fp16.h"
 #include "device/ops.h"
+#include "tensor/q8_activation.h"
 
 namespace sluice {
 
@@ -25,15 +26,14 @@ T Load(const std::byte* from) {
 // Q8_0: per 32 numbers an f16 scale max/127 and int8s rounded to nearest even of x / scale.
 inline void EncodeQ8(const float* x, int64_t dim, std::byte* to) {
   for (int64_t block = 0; block < dim / 32; ++block, x += 32, to += 34) {
-    float largest = 0;
-    for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(x[i]));
+    const float largest = LargestMagnitude(x, 32);
     const uint16_t scale = F32ToF16(largest / 127.0F);
     const float rounded_scale = F16ToF32(scale);
     const float inverse = rounded_scale > 0 ? 1.0F / rounded_scale : 0.0F;
     Store(to, scale);
     for (int i = 0; i < 32; ++i) {
       const float q = std::nearbyintf(x[i] * inverse);
-      // The rounded scale may be a little small: clamp. NaN becomes 0.
+      // The rounded scale may be a little small: clamp. NaN becomes 0, and its block's scale NaN.
       const float clamped =
           q > 127.0F ? 127.0F : (q >= -127.0F ? q : (q < -127.0F ? -127.0F : 0.0F));
       Store(to + 2 + i, static_cast<int8_t>(clamped));

@@ -2,9 +2,12 @@
 //
 // QuantizeQ8(x): d = max|x| / 127, q = round_to_nearest_even(x * (127 / max|x|)). The products of a
 // block are then sums of integers, which no order of addition can change: this is what lets a
-// scalar loop, AVX2 and AVX-512 give the same bits.
+// scalar loop, AVX2 and AVX-512 give the same bits. A block with a NaN or an infinity in it has
+// such a scale, so that neither disappears in the products.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -53,19 +56,28 @@ inline Q8Row Q8RowAt(void* buffer, int64_t cols) {
   return {.q = q, .scale = scale, .sum = sum, .scaled_sum = scaled_sum, .sum16 = sum16};
 }
 
+// The largest |x|; NaN if one is among them. Magnitudes are ordered as their bits, NaN beyond
+// infinity.
+inline float LargestMagnitude(const float* x, int64_t count) {
+  int32_t largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    largest = std::max(largest, std::bit_cast<int32_t>(x[i]) & 0x7FFFFFFF);
+  }
+  return std::bit_cast<float>(largest);
+}
+
 // The specification; device/cpu has a fast version that gives the same bytes.
 inline void QuantizeQ8(const float* x, int64_t cols, const Q8Row& row) {
   for (int64_t block = 0; block < cols / kQ8BlockElements; ++block) {
     const float* in = x + block * kQ8BlockElements;
     int8_t* q = row.q + block * kQ8BlockElements;
-    float largest = 0;
-    for (int i = 0; i < kQ8BlockElements; ++i) largest = std::fmax(largest, std::fabs(in[i]));
+    const float largest = LargestMagnitude(in, kQ8BlockElements);
     const float inverse = largest > 0 ? 127.0F / largest : 0.0F;
     row.scale[block] = largest / 127.0F;
     int32_t halves[2] = {0, 0};
     for (int i = 0; i < kQ8BlockElements; ++i) {
       const float rounded = std::nearbyintf(in[i] * inverse);
-      // Infinities and NaN leave their mark in the scale or become 0; they never reach the cast.
+      // Infinities and NaN leave their mark in the scale and become 0; they never reach the cast.
       q[i] = rounded >= -127.0F && rounded <= 127.0F ? static_cast<int8_t>(rounded) : int8_t{0};
       halves[i / 16] += q[i];
     }

@@ -198,21 +198,20 @@ void QuantizeRow(const float* x, int64_t cols, const Q8Row& row) {
   for (int64_t block = 0; block < cols / 32; ++block) {
     const V16f a = LoadV(x + block * 32);
     const V16f b = LoadV(x + block * 32 + 16);
-    const V16u clear_sign = V16u{} + 0x7FFFFFFFU;
-    const V16f abs_a = (V16f)((V16u)a & clear_sign);
-    const V16f abs_b = (V16f)((V16u)b & clear_sign);
-    // As fmax: a NaN loses against a number.
-    const V16f zero = {};
-    V16f most = abs_a == abs_a ? abs_a : zero;
-    most = abs_b > most ? abs_b : most;
-    float lanes[16];
-    StoreV(lanes, most);
+    // Magnitudes as integers: the same order, and a NaN wins.
+    const V16i clear_sign = V16i{} + 0x7FFFFFFF;
+    const V16i abs_a = (V16i)a & clear_sign;
+    const V16i abs_b = (V16i)b & clear_sign;
+    const V16i most = abs_a > abs_b ? abs_a : abs_b;
+    int32_t lanes[16];
+    std::memcpy(lanes, &most, sizeof(lanes));
     for (int width = 8; width > 0; width /= 2) {
       for (int i = 0; i < width; ++i) {
         lanes[i] = lanes[i + width] > lanes[i] ? lanes[i + width] : lanes[i];
       }
     }
-    const float largest = lanes[0];
+    float largest;
+    std::memcpy(&largest, lanes, sizeof(largest));
     const float inverse = largest > 0 ? 127.0F / largest : 0.0F;
     int32_t sums[2];
     for (int h = 0; h < 2; ++h) {
