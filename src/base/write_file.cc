@@ -5,23 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <system_error>
+#include <utility>
 
 namespace sluice {
 namespace {
 
 Status CannotWrite(const std::string& path, int error) {
   return IoError(fmt::format("{}: cannot write: {}", path, std::generic_category().message(error)));
-}
-
-Status WriteAs(const std::string& path, std::string_view text) {
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  if (file == nullptr) return CannotWrite(path, errno);
-  int error = 0;
-  if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) error = errno;
-  if (std::fclose(file) != 0 && error == 0) error = errno;
-  return error == 0 ? Status() : CannotWrite(path, error);
 }
 
 }  // namespace
@@ -34,16 +25,39 @@ Status CheckReplaceable(const std::string& path) {
                   S_ISDIR(status.st_mode) ? "a folder" : "no regular file"));
 }
 
-Status WriteWholeFile(const std::string& path, std::string_view text) {
+Result<WholeFile> WholeFile::Create(const std::string& path) {
   struct stat status = {};
-  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return WriteAs(path, text);
-  const std::string partial = fmt::format("{}.{}", path, getpid());
-  Status written = WriteAs(partial, text);
-  if (written.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {
-    written = CannotWrite(path, errno);
-  }
-  if (!written.ok()) std::remove(partial.c_str());
-  return written;
+  const bool replaces = stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode);
+  std::string partial = replaces ? fmt::format("{}.{}", path, getpid()) : "";
+  Stream stream(std::fopen(replaces ? partial.c_str() : path.c_str(), "wbe"), std::fclose);
+  if (stream == nullptr) return CannotWrite(path, errno);
+  return WholeFile(path, std::move(partial), std::move(stream));
+}
+
+WholeFile::~WholeFile() {
+  if (stream_ == nullptr) return;  // finished, or moved from
+  stream_.reset();
+  if (!partial_.empty()) std::remove(partial_.c_str());
+}
+
+Status WholeFile::Write(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stream_.get()) == bytes.size()) return {};
+  return CannotWrite(path_, errno);
+}
+
+Status WholeFile::Finish() {
+  int error = std::fclose(stream_.release()) == 0 ? 0 : errno;
+  if (partial_.empty()) return error == 0 ? Status() : CannotWrite(path_, error);
+  if (error == 0 && std::rename(partial_.c_str(), path_.c_str()) != 0) error = errno;
+  if (error == 0) return {};
+  std::remove(partial_.c_str());
+  return CannotWrite(path_, error);
+}
+
+Status WriteWholeFile(const std::string& path, std::string_view text) {
+  SLUICE_TRY_ASSIGN(WholeFile file, WholeFile::Create(path));
+  SLUICE_TRY(file.Write(text));
+  return file.Finish();
 }
 
 }  // namespace sluice

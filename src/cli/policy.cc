@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "base/byte_size.h"
+#include "base/write_file.h"
 #include "cli/command.h"
 #include "cli/policy_actions.h"
 #include "engine/policy_target.h"
@@ -148,9 +148,8 @@ class FormatAction final : public PolicyAction {
         if (source->builtin || name == "-") {
           return Report(InvalidArgumentError("-i writes files; " + name + " is none"));
         }
-        std::ofstream file(source->file_name, std::ios::binary);
-        file << *text;
-        if (!file.flush()) return Report(IoError("cannot write " + source->file_name));
+        const Status written = WriteWholeFile(source->file_name, *text);
+        if (!written.ok()) return Report(written);
       }
     }
     return canonical ? kExitOk : kExitFailed;

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/write_file.h"
@@ -70,8 +71,8 @@ class RunCommand final : public Command {
     options_.trace_seed = request_.sampling.seed;
     options_.parallel = static_cast<int>(prompts_.size());
     if (!logits_path_.empty()) {
-      logits_ = std::fopen(logits_path_.c_str(), "wbe");
-      if (logits_ == nullptr) return IoError(logits_path_ + ": cannot write");
+      SLUICE_TRY_ASSIGN(WholeFile file, WholeFile::Create(logits_path_));
+      logits_.emplace(std::move(file));
       request_.logits = LogitsWanted::kAll;
     }
     SLUICE_TRY_ASSIGN(auto engine, OpenWithProgress(options_));
@@ -88,9 +89,7 @@ class RunCommand final : public Command {
       if (answers.size() > 1) fmt::print("{}--- {}\n", i == 0 ? "" : "\n", prompts_[i]);
       status = Print(&answers[i]);
     }
-    if (logits_ != nullptr && std::fclose(logits_) != 0 && status.ok()) {
-      status = IoError(logits_path_ + ": writing failed");
-    }
+    if (logits_ && status.ok()) status = logits_->Finish();
     const Status written = WriteStats(*engine, answers);
     return status.ok() ? written : status;
   }
@@ -116,10 +115,9 @@ class RunCommand final : public Command {
   }
 
   Status OnEvent(const Event& event, AnsweredRequest* record) {
-    if (logits_ != nullptr && !event.logits.empty() &&
-        std::fwrite(event.logits.data(), sizeof(float), event.logits.size(), logits_) !=
-            event.logits.size()) {
-      return IoError(logits_path_ + ": writing failed");
+    if (logits_) {
+      SLUICE_TRY(logits_->Write({reinterpret_cast<const char*>(event.logits.data()),
+                                 event.logits.size() * sizeof(float)}));
     }
     if (!event.of_prompt && event.token >= 0) record->generated_ids.push_back(event.token);
     if (event.finish != FinishReason::kNone) record->finish = event.finish;
@@ -149,7 +147,7 @@ class RunCommand final : public Command {
   std::string prompt_file_;
   std::string stats_path_;
   std::string logits_path_;
-  std::FILE* logits_ = nullptr;
+  std::optional<WholeFile> logits_;
   int64_t max_tokens_ = -1;
 };
 

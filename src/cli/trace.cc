@@ -3,15 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
 #include <vector>
 
+#include "base/write_file.h"
 #include "cli/command.h"
 #include "cli/replay_flags.h"
 #include "policy/prepare.h"
@@ -155,17 +154,6 @@ void PrintText(const std::string& name, const TraceStatistics& statistics) {
   PrintRow("all", all);
 }
 
-Status WriteText(const std::string& path, const std::string& text) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbe"),
-                                                             std::fclose);
-  if (file == nullptr || std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
-      std::fflush(file.get()) != 0) {
-    return IoError(
-        fmt::format("{}: cannot write: {}", path, std::generic_category().message(errno)));
-  }
-  return {};
-}
-
 class TraceCommand final : public Command {
  public:
   explicit TraceCommand(CLI::App* program) {
@@ -232,7 +220,7 @@ class TraceCommand final : public Command {
   template <typename Make>
   Status Teach(const Make& make) {
     SLUICE_TRY_ASSIGN(const Trace trace, ReadTrace(in_, from_));
-    return WriteText(out_, make(trace));
+    return WriteWholeFile(out_, make(trace));
   }
 
   Status DrawPolicies(const Trace& trace, HtmlReport* report) {
@@ -299,7 +287,7 @@ class TraceCommand final : public Command {
           if (drawn.ok()) drawn = DrawPolicies(trace, &report);
         }));
     SLUICE_TRY(drawn);
-    return WriteText(out_, report.Finish());
+    return WriteWholeFile(out_, report.Finish());
   }
 
   CLI::App* convert_ = nullptr;

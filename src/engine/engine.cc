@@ -399,6 +399,7 @@ void Engine::Impl::Step() {
   const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
     wanted[i].sequence->OnLogits(wanted[i].position, logits);
   });
+  if (trace_ != nullptr && !status.ok()) trace_->DropStep();
   ++steps_;
   const double seconds = SecondsSince(begin);
   last_step_seconds_ = seconds;

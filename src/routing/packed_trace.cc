@@ -4,15 +4,13 @@
 #include <zstd.h>
 
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 
+#include "base/write_file.h"
 #include "routing/trace_builder.h"
 #include "routing/trace_meta.h"
 #include "routing/trace_reader.h"
@@ -405,15 +403,7 @@ Status WritePackedTrace(const Trace& trace, const std::string& path) {
     return InternalError(fmt::format("{}: zstd: {}", path, ZSTD_getErrorName(bytes)));
   }
   packed.resize(kHeaderBytes + bytes);
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbe"),
-                                                             std::fclose);
-  if (file == nullptr ||
-      std::fwrite(packed.data(), 1, packed.size(), file.get()) != packed.size() ||
-      std::fflush(file.get()) != 0) {
-    return IoError(fmt::format("{}: cannot write the trace: {}", path,
-                               std::generic_category().message(errno)));
-  }
-  return {};
+  return WriteWholeFile(path, packed);
 }
 
 TraceFormat PackedTraceFormat();

@@ -1,10 +1,14 @@
 #include "routing/trace.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <iterator>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -29,24 +33,25 @@ void AppendNumber(Float number, std::string* out) {
 
 Result<std::unique_ptr<TraceWriter>> TraceWriter::Create(const std::string& path,
                                                          const TraceMeta& meta) {
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  if (file == nullptr) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) {
     return IoError(fmt::format("{}: cannot write the trace: {}", path,
                                std::generic_category().message(errno)));
   }
-  std::unique_ptr<TraceWriter> writer(new TraceWriter(path, file));
+  std::unique_ptr<TraceWriter> writer(new TraceWriter(path, fd));
   writer->buffer_ = FormatTraceMeta(meta) + "\n";
   SLUICE_TRY(writer->Flush());
   return writer;
 }
 
 TraceWriter::~TraceWriter() {
-  Write();
-  std::fclose(file_);
+  (void)Flush();
+  close(fd_);
 }
 
 void TraceWriter::BeginStep(int32_t tokens, const ClockReadings* readings) {
   if (!status_.ok()) return;
+  step_begin_ = written_ + buffer_.size();
   fmt::format_to(std::back_inserter(buffer_), "{{\"type\":\"step\",\"tokens\":{}", tokens);
   if (readings != nullptr) {
     const std::pair<const char*, double> fields[] = {
@@ -103,23 +108,47 @@ void TraceWriter::Record(int32_t layer, const Routing& routing, std::span<const 
     }
     buffer_ += routing.weights.empty() ? "}\n" : "]}\n";
   }
-  if (buffer_.size() >= kBufferBytes) Write();
+  if (buffer_.size() < kBufferBytes) return;
+  Write();
+  whole_ = std::min(step_begin_, written_);
+}
+
+// What cannot be cut is a pipe, and what was written to it has gone.
+void TraceWriter::CutTo(uint64_t bytes) {
+  const auto size = static_cast<off_t>(bytes);
+  if (ftruncate(fd_, size) == 0 && lseek(fd_, size, SEEK_SET) == size) written_ = bytes;
+}
+
+void TraceWriter::DropStep() {
+  if (written_ <= step_begin_) {
+    buffer_.resize(std::min<size_t>(buffer_.size(), step_begin_ - written_));
+  } else {
+    buffer_.clear();
+    CutTo(step_begin_);
+  }
 }
 
 void TraceWriter::Write() {
-  if (status_.ok() && std::fwrite(buffer_.data(), 1, buffer_.size(), file_) != buffer_.size()) {
-    status_ = IoError(fmt::format("{}: writing the trace failed: {}", path_,
-                                  std::generic_category().message(errno)));
+  std::string_view left;
+  if (status_.ok()) left = buffer_;
+  while (!left.empty()) {
+    const ssize_t n = write(fd_, left.data(), left.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      status_ = IoError(fmt::format("{}: writing the trace failed: {}", path_,
+                                    std::generic_category().message(errno)));
+      CutTo(whole_);
+      break;
+    }
+    left.remove_prefix(static_cast<size_t>(n));
+    written_ += static_cast<uint64_t>(n);
   }
   buffer_.clear();
 }
 
 Status TraceWriter::Flush() {
   Write();
-  if (status_.ok() && std::fflush(file_) != 0) {
-    status_ = IoError(fmt::format("{}: writing the trace failed: {}", path_,
-                                  std::generic_category().message(errno)));
-  }
+  if (status_.ok()) whole_ = written_;
   return status_;
 }
 

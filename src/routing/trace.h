@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,6 +36,8 @@ struct TracedToken {
   int64_t position = 0;  // in its sequence
 };
 
+// The file ends behind a whole step, also when the disk is full; behind a whole line if the process
+// is killed.
 class TraceWriter {
  public:
   // Creates `path` and writes the meta line.
@@ -53,18 +54,24 @@ class TraceWriter {
   // Without weights in the routing the lines have none.
   void Record(int32_t layer, const Routing& routing, std::span<const TracedToken> tokens,
               const GateGuess& gate = {});
-  // Brings everything to the file.
+  // The step failed: nothing of it stays.
+  void DropStep();
+  // Brings everything to the file. Comes between steps.
   Status Flush();
   // The first failure, or ok.
   const Status& status() const { return status_; }
 
  private:
-  TraceWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  TraceWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
   void RecordGate(int32_t layer, const GateGuess& gate);
   void Write();
+  void CutTo(uint64_t bytes);
 
   const std::string path_;
-  std::FILE* file_;
+  const int fd_;
+  uint64_t written_ = 0;     // bytes in the file
+  uint64_t whole_ = 0;       // of which whole steps
+  uint64_t step_begin_ = 0;  // bytes before the last step, written or in the buffer
   std::string buffer_;
   Status status_;
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "routing/trace_reader.h"
@@ -17,15 +18,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   for (const sluice::TraceFormat& format : sluice::TraceFormats()) {
     const auto trace = sluice::ReadTrace(path, format.name);
     if (!trace.ok()) continue;
-    const int packed = memfd_create("packed", 0);
-    const std::string copy = "/proc/self/fd/" + std::to_string(packed);
+    const std::string copy = std::filesystem::temp_directory_path().string() + "/sluice-fuzz." +
+                             std::to_string(getpid());
     if (!sluice::WritePackedTrace(*trace, copy).ok()) std::abort();
     const auto again = sluice::ReadTrace(copy, "packed");
     if (!again.ok() || again->experts != trace->experts ||
         again->steps.size() != trace->steps.size()) {
       std::abort();
     }
-    close(packed);
+    std::filesystem::remove(copy);
   }
   close(fd);
   return 0;

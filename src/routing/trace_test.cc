@@ -92,6 +92,33 @@ TEST(TraceWriterTest, EveryFieldComesBack) {
   std::filesystem::remove(path);
 }
 
+// Also where a part of it is in the file already.
+TEST(TraceWriterTest, AFailedStepLeavesNothing) {
+  const std::string path = TemporaryPath("trace_dropped");
+  for (const int64_t tokens : {1, 20000}) {
+    Routing routing{.tokens = tokens, .top_k = 2, .experts = {}, .weights = {}};
+    for (int64_t t = 0; t < tokens; ++t) routing.experts.insert(routing.experts.end(), {3, 4});
+    const std::vector<TracedToken> traced(static_cast<size_t>(tokens));
+    {
+      auto writer = TraceWriter::Create(path, kMeta);
+      ASSERT_TRUE(writer.ok()) << writer.status().message();
+      for (int step = 0; step < 3; ++step) {
+        (*writer)->BeginStep(static_cast<int32_t>(tokens), nullptr);
+        for (int32_t layer = 0; layer < (step == 1 ? 2 : 3); ++layer) {
+          (*writer)->Record(layer, routing, traced);
+        }
+        if (step == 1) (*writer)->DropStep();
+      }
+    }
+    const Result<Trace> trace = ReadTrace(path);
+    ASSERT_TRUE(trace.ok()) << trace.status().message();
+    EXPECT_EQ(trace->steps.size(), 2U);
+    EXPECT_EQ(trace->calls.size(), 6U);
+    EXPECT_EQ(trace->experts.size(), static_cast<size_t>(2 * 6 * tokens));
+  }
+  std::filesystem::remove(path);
+}
+
 // A decision may hang on the last bit of a weight.
 TEST(TraceWriterTest, WeightsKeepEveryBit) {
   const std::string path = TemporaryPath("trace_weights");
