@@ -18,12 +18,14 @@ std::string ErrorText(int error) { return std::generic_category().message(error)
 
 }  // namespace
 
-File::File(std::string name, int buffered, int direct, uint64_t begin, uint64_t bytes)
+File::File(std::string name, int buffered, int direct, uint64_t begin, uint64_t bytes,
+           Version version)
     : name_(std::move(name)),
       buffered_fd_(buffered),
       direct_fd_(direct),
       begin_(begin),
-      bytes_(bytes) {}
+      bytes_(bytes),
+      version_(version) {}
 
 File::~File() {
   close(buffered_fd_);
@@ -53,8 +55,21 @@ Result<std::unique_ptr<File>> File::OpenRange(const std::string& path, uint64_t 
     return CorruptError(fmt::format("{}: bytes {}+{} lie outside the file", name, offset, bytes));
   }
   const int direct = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
-  return std::unique_ptr<File>(
-      new File(std::move(name), fd, direct, offset, std::min(bytes, size - offset)));
+  return std::unique_ptr<File>(new File(std::move(name), fd, direct, offset,
+                                        std::min(bytes, size - offset), VersionOf(info)));
+}
+
+File::Version File::VersionOf(const struct stat& status) {
+  return {.seconds = status.st_mtim.tv_sec, .nanoseconds = status.st_mtim.tv_nsec};
+}
+
+Status File::CheckUnchanged() const {
+  struct stat now = {};
+  if (fstat(buffered_fd_, &now) != 0) {
+    return IoError(fmt::format("{}: {}", name_, ErrorText(errno)));
+  }
+  if (VersionOf(now) == version_) return {};
+  return IoError(name_ + ": somebody wrote to the file while it was in use; open it again");
 }
 
 Status File::ReadAt(uint64_t offset, std::span<std::byte> out) const {
@@ -77,7 +92,7 @@ Status File::ReadAt(uint64_t offset, std::span<std::byte> out) const {
     }
     done += static_cast<size_t>(n);
   }
-  return {};
+  return CheckUnchanged();
 }
 
 Result<std::string> File::ReadAll(uint64_t limit) const {

@@ -1,7 +1,8 @@
 // Files that hold weights: exact reads, and asynchronous aligned reads that bypass the page cache.
 //
-// Weights are read, never mapped: a file that is truncated or replaced while we run is then an
-// error and not a SIGBUS. A File may be a range of a larger file; the model that is embedded in the
+// Weights are read, never mapped: a file that is truncated while we run is then an error and not a
+// SIGBUS. One that somebody writes to is an error, too; one whose name is given to another file
+// stays what it was. A File may be a range of a larger file; the model that is embedded in the
 // executable is read that way.
 #pragma once
 
@@ -12,6 +13,8 @@
 #include <string>
 
 #include "sluice/status.h"
+
+struct stat;
 
 namespace sluice {
 
@@ -34,18 +37,29 @@ class File {
 
   // Fills `out` from `offset`. Blocks. Fails if the file ends before that. Thread-safe.
   Status ReadAt(uint64_t offset, std::span<std::byte> out) const;
+  // A failure if somebody has written to the file since it was opened: what was read may be of two
+  // files. Every read asks. Thread-safe.
+  Status CheckUnchanged() const;
   // The whole file, which must not be longer than `limit` bytes.
   Result<std::string> ReadAll(uint64_t limit) const;
 
  private:
   friend class ReadQueue;
-  File(std::string name, int buffered, int direct, uint64_t begin, uint64_t bytes);
+  // When it was written last.
+  struct Version {
+    int64_t seconds = 0;
+    int64_t nanoseconds = 0;
+    bool operator==(const Version&) const = default;
+  };
+  static Version VersionOf(const struct stat& status);
+  File(std::string name, int buffered, int direct, uint64_t begin, uint64_t bytes, Version version);
 
   std::string name_;
   int buffered_fd_;
   int direct_fd_;   // -1 where the file system refuses O_DIRECT
   uint64_t begin_;  // offset of byte 0 in the underlying file
   uint64_t bytes_;
+  Version version_;  // when it was opened
 };
 
 enum class Urgency { kDemand, kSpeculative };

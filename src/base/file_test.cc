@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -50,6 +51,22 @@ TEST_F(FileTest, ARangeIsAFileOfItsOwn) {
   EXPECT_EQ(*(*file)->ReadAll(50), content_.substr(100, 50));
   EXPECT_FALSE((*file)->ReadAll(49).ok());
   EXPECT_FALSE(File::OpenRange(path_, 3'000'000, 2, "inner").ok());
+}
+
+TEST_F(FileTest, WhatIsWrittenToIsNoLongerRead) {
+  auto file = File::Open(path_);
+  ASSERT_TRUE(file.ok());
+  std::vector<std::byte> out(1000);
+  std::filesystem::rename(path_, path_.string() + ".moved");  // the name alone is nothing
+  EXPECT_TRUE((*file)->ReadAt(0, out).ok());
+  std::filesystem::rename(path_.string() + ".moved", path_);
+  // Clocks of file systems tick in milliseconds.
+  std::filesystem::last_write_time(
+      path_, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(1));
+  const Status status = (*file)->ReadAt(0, out);
+  EXPECT_EQ(status.code(), StatusCode::kIo);
+  EXPECT_NE(status.message().find("somebody wrote to the file"), std::string::npos);
+  EXPECT_NE(status.message().find(path_.string()), std::string::npos);
 }
 
 class ReadQueueTest : public FileTest, public ::testing::WithParamInterface<ReadQueue::Backend> {

@@ -35,13 +35,15 @@ Status ReadError(const ReadRequest& request, int64_t result) {
   return IoError(where + " met the end of the file: it was shortened while in use");
 }
 
-// Adds `result` to `done`. Direct reads go on only at aligned offsets; a ragged end is the file's.
+// Adds `result` to `done`. Direct reads go on only at aligned offsets: after a ragged end from the
+// last one before it, and if not even a block came, it was the file's.
 Progress Advance(int64_t result, uint64_t needed, uint64_t* done) {
   if (result == -EINTR || result == -EAGAIN) return Progress::kAgain;
   if (result < 0) return Progress::kFailed;
-  *done += static_cast<uint64_t>(result);
-  if (*done >= needed) return Progress::kComplete;
-  return result == 0 || *done % kDirectAlignment != 0 ? Progress::kFailed : Progress::kAgain;
+  if (*done + static_cast<uint64_t>(result) >= needed) return Progress::kComplete;
+  const uint64_t whole = static_cast<uint64_t>(result) / kDirectAlignment * kDirectAlignment;
+  *done += whole;
+  return whole == 0 ? Progress::kFailed : Progress::kAgain;
 }
 
 class UrgencyQueue {
@@ -185,8 +187,9 @@ class IoUringQueue final : public ReadQueue {
       io_uring_submit(&ring_);
       return 0;
     }
-    *out = {.tag = slot.request.tag, .status = {}};
-    if (progress == Progress::kFailed) out->status = ReadError(slot.request, result);
+    *out = {.tag = slot.request.tag,
+            .status = progress == Progress::kFailed ? ReadError(slot.request, result)
+                                                    : slot.request.file->CheckUnchanged()};
     free_.push_back(index);
     return 1;
   }
@@ -272,7 +275,7 @@ class ThreadReadQueue final : public ReadQueue {
       const int64_t result = n < 0 ? -static_cast<int64_t>(errno) : n;
       switch (Advance(result, target.needed, &done)) {
         case Progress::kComplete:
-          return {};
+          return request.file->CheckUnchanged();
         case Progress::kFailed:
           return ReadError(request, result);
         case Progress::kAgain:
