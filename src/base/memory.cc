@@ -8,6 +8,7 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 namespace sluice {
@@ -104,8 +105,8 @@ Result<PageBuffer> PageBuffer::Allocate(size_t bytes, const std::string& purpose
   void* raw =
       mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) {
-    return ResourceExhaustedError(
-        fmt::format("the system gives no {} bytes for {} (errno {})", bytes, purpose, errno));
+    return ResourceExhaustedError(fmt::format("the system gives no {} bytes for {}: {}", bytes,
+                                              purpose, std::generic_category().message(errno)));
   }
   auto* begin = static_cast<std::byte*>(raw);
   if (slack == 0) return PageBuffer(begin, bytes);

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <new>
 #include <system_error>
 
 namespace sluice {
@@ -45,13 +46,17 @@ ThreadPool::~ThreadPool() {
   workers_.clear();
 }
 
-void ThreadPool::RunItems(size_t thread) {
-  for (size_t k = 0; k < ranges_.size(); ++k) {
-    Range& range = ranges_[(thread + k) % ranges_.size()];
-    for (int64_t i = range.next.fetch_add(1, std::memory_order_relaxed); i < range.end;
-         i = range.next.fetch_add(1, std::memory_order_relaxed)) {
-      call_(context_, i);
+void ThreadPool::RunItems(size_t thread) noexcept {
+  try {
+    for (size_t k = 0; k < ranges_.size(); ++k) {
+      Range& range = ranges_[(thread + k) % ranges_.size()];
+      for (int64_t i = range.next.fetch_add(1, std::memory_order_relaxed); i < range.end;
+           i = range.next.fetch_add(1, std::memory_order_relaxed)) {
+        call_(context_, i);
+      }
     }
+  } catch (const std::bad_alloc&) {
+    out_of_memory_.store(true, std::memory_order_relaxed);
   }
 }
 
@@ -73,6 +78,7 @@ void ThreadPool::Run(int64_t items, Call call, const void* context) {
        state = state_.load(std::memory_order_acquire)) {
     Pause();
   }
+  if (out_of_memory_.exchange(false, std::memory_order_relaxed)) throw std::bad_alloc();
 }
 
 bool ThreadPool::Join(uint32_t* last_generation) {

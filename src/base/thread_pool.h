@@ -27,7 +27,9 @@ class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines o
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(item) for item in [0, items); returns when all have returned.
+  // Calls body(item) for item in [0, items); returns when all have returned. Where memory for an
+  // item is short, throws std::bad_alloc on the calling thread, as a plain loop would; other items
+  // may then be left out.
   template <typename Body>
   void ParallelFor(int64_t items, const Body& body) {
     if (items <= 0) return;
@@ -45,7 +47,7 @@ class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines o
   using Call = void (*)(const void* context, int64_t item);
   void Run(int64_t items, Call call, const void* context);
   void Work(size_t thread);
-  void RunItems(size_t thread);
+  void RunItems(size_t thread) noexcept;
   bool Join(uint32_t* last_generation);
 
   // The loop under way. Written only while state_ says closed and nobody is inside.
@@ -61,6 +63,7 @@ class ThreadPool {  // NOLINT(clang-analyzer-optin.performance.Padding): lines o
   alignas(64) std::atomic<uint32_t> state_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> out_of_memory_{false};  // an item of the loop under way
   std::vector<std::jthread> workers_;
 };
 

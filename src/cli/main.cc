@@ -1,6 +1,7 @@
 // sluice: runs Mixture-of-Experts models that are larger than the machine's memory.
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <vector>
 
@@ -22,6 +23,8 @@ int RunToTheEnd(Command* command) {
   } catch (const std::system_error& error) {
     std::fprintf(stderr, "sluice: writing the output failed: %s\n", error.what());
     return kExitFailed;
+  } catch (const std::bad_alloc&) {
+    return Report(ResourceExhaustedError("the system gives no more memory"));
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return code == kExitOk ? Report(IoError("writing the output failed")) : code;

@@ -12,6 +12,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -63,6 +64,10 @@ Status CheckOptions(const EngineOptions& options) {
                    "a number of parallel sequences", options.parallel));
   return check(options.prefill_chunk >= 1 && options.prefill_chunk <= 65536, "a prefill chunk",
                options.prefill_chunk);
+}
+
+Status OutOfMemory(const std::string& model) {
+  return ResourceExhaustedError(model + ": the system gives no more memory");
 }
 
 }  // namespace
@@ -155,6 +160,7 @@ class Engine::Impl {
   std::deque<Submitted> submitted_;
   size_t waiting_ = 0;  // in the scheduler, when it was last asked
   bool stop_ = false;
+  Status end_;  // why the engine thread has ended
   EngineStats stats_;
 
   std::jthread thread_;  // last: it uses everything above
@@ -186,8 +192,10 @@ Result<MemoryPlan> Engine::Impl::Plan(const EngineOptions& options) {
                                 .kv_format = kv_format,
                                 .threads = pool_->size(),
                                 .policy = &policy_.spec}));
-  SLUICE_TRY_ASSIGN(
-      kv_, KvCache::Create(model_.spec, kv_format, pages * kPageTokens * options.parallel));
+  Result<KvCache> kv =
+      KvCache::Create(model_.spec, kv_format, pages * kPageTokens * options.parallel);
+  if (!kv.ok()) return kv.status().Annotate(model_.checkpoint.path);
+  kv_ = *std::move(kv);
   return plan;
 }
 
@@ -357,6 +365,7 @@ Result<TokenStream> Engine::Impl::Submit(Request request) {
   auto channel = std::make_shared<TokenStream::Channel>(std::move(ids));
   {
     const std::lock_guard lock(mutex_);
+    SLUICE_TRY(end_);
     if (submitted_.size() + waiting_ >= kMaxWaiting) {
       return ResourceExhaustedError(fmt::format("{} requests are waiting already", kMaxWaiting));
     }
@@ -453,17 +462,24 @@ void Engine::Impl::PublishStats() {
 }
 
 void Engine::Impl::Loop() {
-  while (TakeSubmitted()) {
-    if (scheduler_->NextBatch(&batch_)) {
-      Step();
-    } else if (!scheduler_->idle()) {
-      // Readers are behind with their logits: look again when they may have taken some.
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  Status end = CancelledError("the engine was closed");
+  try {
+    while (TakeSubmitted()) {
+      if (scheduler_->NextBatch(&batch_)) {
+        Step();
+      } else if (!scheduler_->idle()) {
+        // Readers are behind with their logits: look again when they may have taken some.
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
     }
+  } catch (const std::bad_alloc&) {
+    // In the middle of a step: nobody knows what slots and pages hold.
+    end = OutOfMemory(model_.checkpoint.path);
   }
-  scheduler_->FailAll(CancelledError("the engine was closed"));
+  scheduler_->FailAll(end);
   const std::lock_guard lock(mutex_);
-  for (Submitted& s : submitted_) s.channel->Close(CancelledError("the engine was closed"));
+  end_ = end;
+  for (Submitted& s : submitted_) s.channel->Close(end);
 }
 
 TokenStream::TokenStream(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
@@ -486,15 +502,27 @@ RequestStats TokenStream::stats() const { return channel_->stats(); }
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
+// The doors are where the library's own exception, that memory is short, becomes a status: headers,
+// vocabularies and activations are large, and what they were half made into is gone by then.
 Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
-  SLUICE_TRY_ASSIGN(Model model,
-                    options.model.empty() ? OpenEmbeddedModel() : OpenModel(options.model));
-  auto impl = std::make_unique<Impl>(std::move(model));
-  SLUICE_TRY(impl->Start(options));
-  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+  try {
+    SLUICE_TRY_ASSIGN(Model model,
+                      options.model.empty() ? OpenEmbeddedModel() : OpenModel(options.model));
+    auto impl = std::make_unique<Impl>(std::move(model));
+    SLUICE_TRY(impl->Start(options));
+    return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options.model.empty() ? "rill (embedded)" : options.model);
+  }
 }
 
-Result<TokenStream> Engine::Submit(Request request) { return impl_->Submit(std::move(request)); }
+Result<TokenStream> Engine::Submit(Request request) {
+  try {
+    return impl_->Submit(std::move(request));
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(impl_->model().checkpoint.path);
+  }
+}
 
 EngineStats Engine::stats() const {
   EngineStats stats = impl_->stats();

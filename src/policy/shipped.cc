@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -116,7 +117,8 @@ Result<PolicySource> FindPolicySource(const std::string& name_or_path) {
   source.text.resize(kMostPolicyBytes + 1);
   file.read(source.text.data(), static_cast<std::streamsize>(source.text.size()));
   if (!file.is_open() || file.bad()) {
-    return InvalidArgumentError("cannot read the policy " + source.file_name);
+    return InvalidArgumentError("cannot read the policy " + source.file_name + ": " +
+                                std::generic_category().message(errno));
   }
   source.text.resize(static_cast<size_t>(file.gcount()));
   return source;

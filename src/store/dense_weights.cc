@@ -210,9 +210,12 @@ uint64_t DenseWeights::BytesNeeded(const Model& model) {
 Result<std::unique_ptr<DenseWeights>> DenseWeights::Load(const Model& model, const Device& device,
                                                          const Progress& progress) {
   std::unique_ptr<DenseWeights> weights(new DenseWeights());
-  SLUICE_TRY_ASSIGN(weights->memory_, PageBuffer::Allocate(MatrixBytes(model), "dense weights"));
-  SLUICE_TRY_ASSIGN(const PageBuffer window,
-                    PageBuffer::Allocate(WindowBytesFor(model), "reading dense weights"));
+  SLUICE_TRY_ASSIGN(
+      weights->memory_,
+      PageBuffer::Allocate(MatrixBytes(model), "the dense weights of " + model.checkpoint.path));
+  SLUICE_TRY_ASSIGN(
+      const PageBuffer window,
+      PageBuffer::Allocate(WindowBytesFor(model), "reading " + model.checkpoint.path));
   Loader loader(model, device, progress, weights->memory_, window.data());
   const DenseTensors& dense = model.dense;
   SLUICE_TRY_ASSIGN(weights->embedding_, loader.Matrix(dense.embedding));

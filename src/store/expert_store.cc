@@ -90,7 +90,8 @@ Result<std::unique_ptr<ExpertStore>> ExpertStore::Create(const Model& model, con
   const auto slots = static_cast<uint64_t>(core->slots());
   store->slot_bytes_ = SlotBytes(model.experts);
   SLUICE_TRY_ASSIGN(store->arena_,
-                    PageBuffer::Allocate(slots * store->slot_bytes_, "the slots of experts"));
+                    PageBuffer::Allocate(slots * store->slot_bytes_,
+                                         "the expert slots of " + model.checkpoint.path));
   store->slots_.resize(slots);
   SLUICE_TRY_ASSIGN(store->queue_, ReadQueue::Create(options.read_depth, options.backend));
   store->Prefetch(core->initial());

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "base/memory.h"
 #include "device/cpu/panel.h"
 #include "tensor/q8_activation.h"
@@ -29,7 +29,7 @@ class Scratch {
     const auto wanted = static_cast<size_t>(bytes);
     if (buffer_.size() < wanted) {
       Result<PageBuffer> larger = PageBuffer::Allocate(wanted, "scratch");
-      SLUICE_CHECK(larger.ok());
+      if (!larger.ok()) throw std::bad_alloc();  // as a vector that cannot grow
       buffer_ = std::move(larger).value();
     }
     return buffer_.data();
