@@ -52,6 +52,16 @@ Status TensorTable::Insert(const std::string& name, TensorEntry entry) {
   return {};
 }
 
+std::string TensorTable::Describe(const TensorExtent& extent) const {
+  for (const auto& [name, entry] : entries_) {
+    if (entry.file == extent.file && extent.offset >= entry.offset &&
+        extent.offset - entry.offset < entry.bytes) {
+      return fmt::format("{}: tensor '{}'", entry.file->name(), name);
+    }
+  }
+  return fmt::format("{}: the tensor at byte {}", extent.file->name(), extent.offset);
+}
+
 Result<const TensorEntry*> TensorTable::Find(std::string_view name,
                                              const std::vector<int64_t>& shape) const {
   const auto found = entries_.find(name);

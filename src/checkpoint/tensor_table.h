@@ -65,6 +65,9 @@ class TensorTable {
 
   bool Has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   const std::map<std::string, TensorEntry, std::less<>>& entries() const { return entries_; }
+  // "FILE: tensor 'NAME'" of the tensor that the extent is in, for messages. Takes as long as
+  // looking at all of them.
+  std::string Describe(const TensorExtent& extent) const;
 
   // The tensor as a matrix [rows, cols]; a vector is one row. Fails if it is missing or has another
   // shape.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "device/device.h"
 #include "engine/attention_layer.h"
@@ -36,13 +37,17 @@ class Decoder {
   Decoder(const Parts& parts, int64_t max_tokens, int64_t logit_rows);
 
   // Runs the batch through all layers and gives `on_logits` the logits [vocab] of each wanted token
-  // in turn. REQUIRES: 1 <= batch.size() <= max_tokens. After a failure the keys and values of the
-  // batch's tokens are not to be used.
-  using OnLogits = std::function<void(size_t wanted, std::span<const float> logits)>;
+  // in turn, or why it has none: a token whose numbers are not finite fails alone, with the layer
+  // where they ceased to be. REQUIRES: 1 <= batch.size() <= max_tokens. After a failure of the step
+  // the keys and values of the batch's tokens are not to be used.
+  using OnLogits = std::function<void(size_t wanted, const Result<std::span<const float>>& logits)>;
   Status Step(const Batch& batch, const OnLogits& on_logits);
 
  private:
   void Logits(const Batch& batch, const OnLogits& on_logits);
+  // Remembers which wanted tokens' hidden states are not finite behind `layer`.
+  void LookForNotFinite(const Batch& batch, int64_t layer);
+  Status NotFinite(const Batch& batch, size_t wanted) const;
 
   const ModelSpec& spec_;
   const DenseWeights& weights_;
@@ -51,7 +56,9 @@ class Decoder {
   DenseFfn dense_;
   std::optional<MoeLayer> moe_;  // none in a dense model
   const int64_t logit_rows_;
+  const KvFormat kv_format_;
   Activations buffers_;
+  std::vector<int64_t> not_finite_since_;  // [wanted]: a layer, or one of the constants in the .cc
 };
 
 }  // namespace sluice

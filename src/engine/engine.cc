@@ -405,9 +405,11 @@ void Engine::Impl::Step() {
   const SteadyClock::time_point begin = SteadyClock::now();
   const std::vector<Scheduler::Wanted>& wanted = scheduler_->wanted();
   if (core_ != nullptr) BeginExpertStep();
-  const Status status = decoder_->Step(batch_, [&](size_t i, std::span<const float> logits) {
-    wanted[i].sequence->OnLogits(wanted[i].position, logits);
-  });
+  const auto on_logits = [&](size_t i, const Result<std::span<const float>>& logits) {
+    logits.ok() ? wanted[i].sequence->OnLogits(wanted[i].position, *logits)
+                : wanted[i].sequence->Fail(logits.status().Annotate(model_.checkpoint.path));
+  };
+  const Status status = decoder_->Step(batch_, on_logits);
   if (trace_ != nullptr && !status.ok()) trace_->DropStep();
   ++steps_;
   const double seconds = SecondsSince(begin);

@@ -90,12 +90,14 @@ void Sequence::Finish(Event event, FinishReason reason) {
 }
 
 void Sequence::CloseIfFinished() {
-  if (finished_) channel_->Close({});
+  if (finished_) channel_->Close(failure_);
 }
 
 void Sequence::Fail(const Status& status) {
-  if (!finished_) channel_->Close(status);
+  if (finished_) return;
   finished_ = true;
+  failure_ = status;
+  channel_->Close(status);
 }
 
 }  // namespace sluice

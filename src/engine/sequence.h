@@ -53,7 +53,7 @@ class Sequence {
   // Ends the stream once its last event is out. Comes after Advance() and the engine's statistics,
   // so that whoever has seen the end sees complete numbers.
   void CloseIfFinished();
-  // Ends the stream early.
+  // Ends the stream early, with `status` as its last word.
   void Fail(const Status& status);
 
   std::vector<std::byte*> pages;  // of the KV cache
@@ -72,6 +72,7 @@ class Sequence {
   int64_t prompt_tokens_;
   int64_t computed_ = 0;
   bool finished_ = false;
+  Status failure_;
   Sampler sampler_;
   TextOutput text_;
 };

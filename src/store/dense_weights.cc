@@ -1,6 +1,7 @@
 #include "store/dense_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -103,7 +104,8 @@ class DenseWeights::Loader {
  public:
   Loader(const Model& model, const Device& device, const Progress& progress,
          const PageBuffer& memory, std::byte* window)
-      : device_(device),
+      : tensors_(model.checkpoint.tensors),
+        device_(device),
         progress_(progress),
         total_(model.dense.total_bytes()),
         begin_(memory.data()),
@@ -173,6 +175,10 @@ class DenseWeights::Loader {
       values.resize(static_cast<size_t>(extent.cols));
       values.shrink_to_fit();
     }
+    if (!std::ranges::all_of(values, [](float x) { return std::isfinite(x); })) {
+      return CorruptError(tensors_.Describe(extent) +
+                          " has a number that is NaN or infinite: the file is damaged");
+    }
     Report(extent.bytes);
     return values;
   }
@@ -193,6 +199,7 @@ class DenseWeights::Loader {
     if (progress_) progress_(done_, total_);
   }
 
+  const TensorTable& tensors_;
   const Device& device_;
   const Progress& progress_;
   const uint64_t total_;
@@ -226,6 +233,10 @@ Result<std::unique_ptr<DenseWeights>> DenseWeights::Load(const Model& model, con
   SLUICE_TRY_ASSIGN(weights->output_norm_, loader.Vector(dense.output_norm));
   if (dense.rope_factors.file != nullptr) {
     SLUICE_TRY_ASSIGN(weights->rope_factors_, loader.Vector(dense.rope_factors));
+    if (!std::ranges::all_of(weights->rope_factors_, [](float f) { return f > 0; })) {
+      return CorruptError(model.checkpoint.tensors.Describe(dense.rope_factors) +
+                          " divides RoPE's frequencies by a number that is not positive");
+    }
   }
   for (const LayerTensors& tensors : dense.layers) {
     LayerWeights layer;
