@@ -403,7 +403,9 @@ Result<Model> OpenModel(Checkpoint checkpoint) {
   SLUICE_TRY_ASSIGN(const bool has_tokenizer, HasTokenizer(checkpoint));
   if (has_tokenizer) {
     SLUICE_TRY_ASSIGN(Vocabulary vocabulary, VocabularyOf(checkpoint));
-    SLUICE_TRY_ASSIGN(tokenizer, Tokenizer::Create(std::move(vocabulary)));
+    Result<std::unique_ptr<Tokenizer>> created = Tokenizer::Create(std::move(vocabulary));
+    if (!created.ok()) return created.status().Annotate(checkpoint.path + ": tokenizer");
+    tokenizer = *std::move(created);
     if (static_cast<int64_t>(tokenizer->size()) > spec.vocab) {
       return CorruptError(fmt::format("{}: the tokenizer has {} tokens, the embedding {} rows",
                                       checkpoint.path, tokenizer->size(), spec.vocab));
