@@ -52,7 +52,7 @@ sanitized() {  # sanitized PRESET CTEST_FLAGS...: the unit tests in a sanitizer 
   ctest --test-dir "build/$preset" --output-on-failure -j 2 -E 'Reference|SharedTraces|Recall' "$@"
 }
 check_asan() { sanitized asan -LE process; }
-check_tsan() { TSAN_OPTIONS=halt_on_error=1 sanitized tsan -LE process; }
+check_tsan() { TSAN_OPTIONS=halt_on_error=1 sanitized tsan -LE 'process|mutants'; }
 
 check_fuzz() {
   cmake --preset fuzz >/dev/null
