@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -32,6 +34,22 @@ TEST(ThreadPoolTest, WakesWorkersThatSleep) {
     while (inside.load() < 2) std::this_thread::yield();
   });
   EXPECT_EQ(inside.load(), 2);
+}
+
+TEST(ThreadPoolTest, ShortMemoryIsToldToTheCaller) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 100; ++round) {
+      EXPECT_THROW(pool.ParallelFor(50,
+                                    [&](int64_t i) {
+                                      if (i % 17 == round % 17) throw std::bad_alloc();
+                                    }),
+                   std::bad_alloc);
+      std::atomic<int> done{0};
+      pool.ParallelFor(50, [&](int64_t) { ++done; });
+      EXPECT_EQ(done.load(), 50);
+    }
+  }
 }
 
 TEST(ThreadPoolTest, NothingToDoIsFine) {

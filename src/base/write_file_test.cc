@@ -34,6 +34,25 @@ TEST_F(WriteFileTest, ReplacesAFileAndLeavesNothingElse) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
 }
 
+TEST_F(WriteFileTest, AnUnfinishedFileIsNotThere) {
+  const fs::path path = folder_ / "a";
+  ASSERT_TRUE(WriteWholeFile(path.string(), "old").ok());
+  {
+    auto file = WholeFile::Create(path.string());
+    ASSERT_TRUE(file.ok());
+    const WholeFile moved = *std::move(file);
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
+  }
+  EXPECT_EQ(Content(path), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  auto file = WholeFile::Create(path.string());
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(file->Write("one ").ok() && file->Write("two").ok());
+  EXPECT_EQ(Content(path), "old");
+  ASSERT_TRUE(file->Finish().ok());
+  EXPECT_EQ(Content(path), "one two");
+}
+
 TEST_F(WriteFileTest, AFailureNamesTheFileAndKeepsWhatWasThere) {
   const Status no_folder = WriteWholeFile((folder_ / "none" / "a").string(), "x");
   EXPECT_THAT(no_folder.message(), testing::HasSubstr("none/a"));

@@ -382,10 +382,11 @@ bool Engine::Impl::TakeSubmitted() {
     wake_.wait(lock, [this] { return stop_ || !submitted_.empty(); });
   }
   while (!submitted_.empty()) {
+    // Keeps its channel until it is a sequence: if memory is short its reader learns it.
     Submitted& s = submitted_.front();
-    scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request),
-                                               std::move(s.channel), model_.tokenizer.get(),
-                                               s.limit, s.time, &sampling_));
+    scheduler_->Add(std::make_unique<Sequence>(next_id_++, std::move(s.request), s.channel,
+                                               model_.tokenizer.get(), s.limit, s.time,
+                                               &sampling_));
     submitted_.pop_front();
   }
   waiting_ = scheduler_->waiting();
