@@ -23,8 +23,6 @@ int RunToTheEnd(Command* command) {
   } catch (const std::system_error& error) {
     std::fprintf(stderr, "sluice: writing the output failed: %s\n", error.what());
     return kExitFailed;
-  } catch (const std::bad_alloc&) {
-    return Report(ResourceExhaustedError("the system gives no more memory"));
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return code == kExitOk ? Report(IoError("writing the output failed")) : code;
@@ -67,5 +65,10 @@ int Main(int argc, char** argv) {
 
 // Whatever else is thrown is a bug, and ends the program.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
-  return sluice::Main(argc, argv);
+  try {
+    return sluice::Main(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("sluice: the system gives no more memory\n", stderr);
+    return sluice::kExitDoesNotFit;
+  }
 }

@@ -1,4 +1,4 @@
-"""A full disk, and a process that is killed, at every operation of every command that writes a file.
+"""A full disk, short memory, and a kill, at every operation of the commands.
 
 Whatever happens, what has its final name is whole: the new content, or what was there before. A command
 that fails says which file and why, and leaves nothing else behind.
@@ -23,8 +23,8 @@ def faulty(fault, count_path, arguments, folder):
     """The finished process of a command under a fault, and whether the fault happened."""
     environment = {**os.environ, "LD_PRELOAD": SHIM, "SLUICE_FAULT": fault, "SLUICE_FAULT_COUNT": str(count_path)}
     count_path.unlink(missing_ok=True)
-    done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=folder, env=environment, capture_output=True, timeout=300,
-                          check=False)
+    done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=300, check=False)
     done.stderr = done.stderr.decode("utf-8", "replace")
     # A killed process writes no count: it was hit.
     happened = not count_path.exists() or count_path.read_text().startswith("1")
@@ -32,7 +32,7 @@ def faulty(fault, count_path, arguments, folder):
 
 
 @unittest.skipIf(SHIM is None, "SLUICE_FAULT_SHIM is not set: make test sets it")
-class DiskFaults(unittest.TestCase):
+class CommandFaults(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self.temporary.name, "out")
@@ -121,6 +121,20 @@ class DiskFaults(unittest.TestCase):
         self.for_every_operation("policy fmt -i", ["policy", "fmt", "-i", "p.moe"], ["p.moe"],
                                  lambda path: self.assertEqual(sluice("policy", "check", path).returncode, 0),
                                  inputs={"p.moe": policy})
+
+    def test_short_memory(self):
+        for arguments in (["run", "-p", "a", "-n", "2"], ["inspect"], ["tokenize"], ["policy", "explain", "lru"]):
+            count = 0
+            while True:
+                done, happened = faulty(f"allocate:error:{count + 1}", self.count_path, arguments, self.folder)
+                if not happened:
+                    break
+                count += 1
+                with self.subTest(arguments=arguments, allocation=count, stderr=done.stderr):
+                    self.assertEqual(done.returncode, 3)
+                    self.assertRegex(done.stderr, "the system gives no|[Cc]annot allocate")
+            self.assertGreater(count, 0)
+            print(f"{arguments[0]}: {count} x no memory")
 
     def test_written_model(self):
         arguments = ["synth", "--shape", "olmoe-1b-7b", "--layers", "1", "--experts", "8", "--vocab", "500", "--type",
