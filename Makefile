@@ -1,7 +1,8 @@
 # make demo   installs what is missing, builds, and runs the embedded model under a small budget
 # make test   the same, and runs the tests
 # make check  the slower checks: sanitizers, fuzzers, lint (what CI runs after make test)
-.PHONY: demo test build setup check clean
+# make soak   hours of fuzzing, damaged models and injected faults (HOURS=8)
+.PHONY: demo test build setup check soak clean
 
 build: setup
 	cmake --preset release
@@ -24,6 +25,10 @@ build/.dependencies: tools/install_dependencies.sh tests/golden/requirements.txt
 check: build
 	tools/install_dependencies.sh lint
 	tools/check.sh
+
+soak: build
+	tools/install_dependencies.sh lint
+	tools/soak.sh $(or $(HOURS),8)
 
 clean:
 	rm -rf build

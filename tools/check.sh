@@ -10,7 +10,7 @@ if [[ ${1:-} == --only ]]; then  # one check, in a process of its own: `set -e` 
 fi
 checks=("$@")
 [[ $# -gt 0 ]] || checks=(format lint asan tsan fuzz example witness)
-fuzz_seconds=${FUZZ_SECONDS:-30}
+fuzz_seconds=${FUZZ_SECONDS:-60}
 failed=()
 
 sources() { git ls-files '*.cc' '*.h' '*.inc' '*.inl'; }
@@ -54,25 +54,7 @@ sanitized() {  # sanitized PRESET CTEST_FLAGS...: the unit tests in a sanitizer 
 check_asan() { sanitized asan -LE process; }
 check_tsan() { TSAN_OPTIONS=halt_on_error=1 sanitized tsan -LE 'process|mutants'; }
 
-check_fuzz() {
-  cmake --preset fuzz >/dev/null
-  cmake --build --preset fuzz
-  for fuzzer in build/fuzz/src/*_fuzz; do
-    local name corpus
-    name=$(basename "$fuzzer")
-    corpus=build/fuzz/corpus/$name
-    mkdir -p "$corpus"
-    [[ ! -f tools/fuzz_seeds/$name.py ]] || python3 "tools/fuzz_seeds/$name.py" "$corpus"
-    echo "== $name for $fuzz_seconds s"
-    # A finding leaves its input in build/fuzz.
-    if ! "$fuzzer" -max_total_time="$fuzz_seconds" -rss_limit_mb=2048 -timeout=10 \
-      -print_final_stats=1 -artifact_prefix=build/fuzz/ "$corpus" >"build/fuzz/$name.log" 2>&1; then
-      tail -n 60 "build/fuzz/$name.log"
-      return 1
-    fi
-    grep '^stat::' "build/fuzz/$name.log"
-  done
-}
+check_fuzz() { tools/fuzz.sh "$fuzz_seconds"; }
 
 # A user's own CMake project against an installed sluice.
 check_example() {

@@ -17,7 +17,8 @@ FORMATS = {"f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q8_0": (8, 
 
 
 def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
+    encoded = value.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
 
 
 def value(kind, content):
