@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The slower checks, which CI runs after `make test`: format, lint, sanitizers, fuzzers, and the
-# witness of the golden logits. Needs tools/install_dependencies.sh lint.
+# witness of the golden files. Needs tools/install_dependencies.sh lint.
 #   tools/check.sh [format] [lint] [asan] [tsan] [fuzz] [example] [witness]   (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ check_format() { sources | grep -v '\.inc$' | xargs clang-format-14 --dry-run -W
 
 # clang-tidy spends its time in third-party headers: the files of these folders are read as one. Their
 # unnamed namespaces must not clash.
-lint_together=(base cache cache/eviction checkpoint cli engine plan sim store tokenizer)
+lint_together=(base cache cache/eviction checkpoint cli engine plan sim store template tokenizer)
 
 lint_units() {  # one line per compilation
   local folder units=build/lint alone
@@ -66,12 +66,13 @@ check_example() {
   grep -q '1 3 4' build/example/output
 }
 
-# Are the committed logits still what Transformers says?
+# Are the committed logits and prompts still what Transformers says?
 check_witness() {
   tools/install_dependencies.sh torch
   .venv/bin/python tests/golden/make_checkpoints.py build/release/checkpoints
   .venv/bin/python tests/golden/make_format_vectors.py tests/golden/formats.safetensors --check
   .venv/bin/python tests/golden/make_goldens.py build/release/checkpoints tests/golden --check
+  .venv/bin/python tests/golden/make_template_cases.py tests/golden/templates.json --check
 }
 
 if [[ -n ${only:-} ]]; then

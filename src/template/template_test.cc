@@ -1,0 +1,222 @@
+#include "template/template.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cctype>
+#include <ctime>
+#include <string>
+#include <vector>
+
+namespace sluice::jinja {
+namespace {
+
+// Renders `source` with `json` as its variables, whose texts a person wrote.
+Result<RenderedText> Render(const std::string& source, const std::string& json = "{}",
+                            const RenderOptions& options = {}) {
+  SLUICE_TRY_ASSIGN(const ChatTemplate parsed, ChatTemplate::Parse(source));
+  SLUICE_TRY_ASSIGN(const Value values, ValueFromJson(json, Author::kPerson));
+  return parsed.Render(*values.dict(), options);
+}
+
+std::string ErrorOf(const std::string& source, const std::string& json = "{}",
+                    const RenderOptions& options = {}) {
+  const Result<RenderedText> rendered = Render(source, json, options);
+  return rendered.ok() ? "rendered: " + rendered->text : rendered.status().message();
+}
+
+// The text with what a person wrote as capitals and the rest as small letters.
+std::string Marked(const std::string& source, const std::string& json) {
+  const Result<RenderedText> rendered = Render(source, json);
+  if (!rendered.ok()) return rendered.status().message();
+  std::string text = rendered->text;
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const TextSpan& range : rendered->by_person) {
+    for (size_t i = range.begin; i < range.end; ++i) {
+      text[i] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[i])));
+    }
+  }
+  return text;
+}
+
+TEST(TemplateAuthorTest, TextKeepsItsAuthorThroughEveryOperation) {
+  const std::string json = R"({"x": "ab cd", "xs": ["p", "q"], "d": {"k": "v"}})";
+  EXPECT_EQ(Marked("t{{ x }}t", json), "tAB CDt");
+  EXPECT_EQ(Marked("{{ 'm' ~ x ~ 'n' }}{{ x + 'o' }}", json), "mAB CDnAB CDo");
+  EXPECT_EQ(Marked("{{ x | upper }}{{ x.title() }}{{ x | capitalize }}", json), "AB CDAB CDAB CD");
+  EXPECT_EQ(Marked("{{ x[1:3] }}{{ x[0] }}{{ x[::-1] }}", json), "B ADC BA");
+  EXPECT_EQ(Marked("{{ x.split()[1] }}{{ x.replace('b', 'y') }}", json), "CDAy CD");
+  EXPECT_EQ(Marked("{{ 'xyz'.replace('y', x) }}{{ xs | join('-') }}", json), "xAB CDzP-Q");
+  EXPECT_EQ(Marked("{{ '%s!' % x }}{{ '<{}>'.format(x) }}", json), "AB CD!<AB CD>");
+  EXPECT_EQ(Marked("{{ xs }}", json), "['P', 'Q']");
+  EXPECT_EQ(Marked("{{ d | tojson }}{{ d }}", json), "{\"K\": \"V\"}{'K': 'V'}");
+  EXPECT_EQ(Marked("{% set y %}m{{ x }}n{% endset %}{{ y | trim | indent }}", json), "mAB CDn");
+  EXPECT_EQ(Marked("{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(x) }}{{ m('t') }}", json),
+            "<AB CD><t>");
+  EXPECT_EQ(Marked("{% for c in x %}{{ c }}.{% endfor %}", json), "A.B. .C.D.");
+  EXPECT_EQ(Marked("{{ x | replace('ab', 'z') }}{{ 'k' in d }}{{ d.k }}{{ x == 'ab cd' }}", json),
+            "z CDtrueVtrue");
+}
+
+TEST(TemplateAuthorTest, RangesCoverWholeCharacters) {
+  const Result<RenderedText> rendered = Render("é{{ x }}é", R"({"x": "日本"})");
+  ASSERT_TRUE(rendered.ok());
+  ASSERT_EQ(rendered->by_person.size(), 1U);
+  EXPECT_EQ(rendered->by_person[0].begin, 2U);
+  EXPECT_EQ(rendered->by_person[0].end, 8U);
+}
+
+TEST(TemplateAuthorTest, ValuesAreNeverTemplates) {
+  const std::string json = R"({"x": "{{ secret }}{% raise %}", "secret": "s"})";
+  EXPECT_EQ(Render("{{ x }}{{ x | safe }}{{ x ~ '' }}", json)->text,
+            "{{ secret }}{% raise %}{{ secret }}{% raise %}{{ secret }}{% raise %}");
+}
+
+TEST(TemplateErrorTest, MessagesNameTheLine) {
+  EXPECT_EQ(ErrorOf("a\n{{ b.c }}"), "line 2: \"b\" is not defined");
+  EXPECT_EQ(ErrorOf("a\n\n{{ 1 +\n 'x' }}"), "line 3: + cannot be used between int and str");
+  EXPECT_EQ(ErrorOf("{{ raise_exception('roles must alternate') }}"),
+            "line 1: the template refuses: roles must alternate");
+  EXPECT_EQ(ErrorOf("\n{% if x %}\n"), "line 2: the template ends where {% endif %} is missing");
+  EXPECT_EQ(ErrorOf("{{ x | nonsense }}"), "line 1: there is no filter \"nonsense\"");
+  EXPECT_EQ(ErrorOf("\n\n{{ 'a }}"), "line 3: a string is not closed");
+  EXPECT_EQ(ErrorOf("{{ x.append(1) }}", R"({"x": []})"),
+            "line 1: \"append\" of a list would change it, which templates may not");
+}
+
+TEST(TemplateClockTest, StrftimeNowIsTheLocalTimeThatItIsGiven) {
+  const std::time_t now = 1'700'000'000;
+  std::tm local{};
+  ASSERT_NE(localtime_r(&now, &local), nullptr);
+  std::array<char, 64> expected{};
+  ASSERT_GT(std::strftime(expected.data(), expected.size(), "%d %b %Y, %H:%M", &local), 0U);
+  const Result<RenderedText> rendered = Render(
+      "{{ strftime_now('%d %b %Y, %H:%M') }}{{ strftime_now('') }}", "{}", {.now_seconds = now});
+  ASSERT_TRUE(rendered.ok()) << rendered.status().message();
+  EXPECT_EQ(rendered->text, expected.data());
+  EXPECT_TRUE(rendered->by_person.empty());
+}
+
+// Each would run, recurse or allocate for ever, or nearly.
+TEST(TemplateLimitTest, NothingIsWithoutBound) {
+  const std::string many = "{% for a in range(100000) %}{% for b in range(100000) %}";
+  const std::string end = "{% endfor %}{% endfor %}";
+  const std::vector<std::string> templates{
+      many + "{% set x = a %}" + end,
+      many + "text" + end,
+      "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+      "{% macro m(f) %}{{ f(f) }}{% endmacro %}{{ m(m) }}",
+      "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+      "{{ 'x' * 999999999 * 999999999 }}",
+      "{{ [1] * 999999999 }}",
+      "{{ '%99999999d' % 1 }}",
+      "{{ '{:99999999}'.format(1) }}",
+      "{{ 'x'.center(99999999999) }}{{ 'x' | indent(99999999999, true) }}",
+      "{{ range(0, 9999999999999) | list }}",
+      "{{ [1] | batch(99999999999, 0) | list }}{{ [1] | slice(99999999999) | list }}",
+      "{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% "
+      "endfor %}",
+      "{% set ns = namespace(x='xx') %}{% for i in range(99) %}{% set ns.x = ns.x.replace('x', "
+      "ns.x)"
+      " %}{% endfor %}",
+      "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% "
+      "endfor %}",
+      "{% set ns = namespace(x=[1]) %}{% for i in range(150) %}{% set ns.x = [ns.x, ns.x] %}"
+      "{% endfor %}{{ ns.x }}",
+      "{% set ns = namespace(x=[1]) %}{% for i in range(150) %}{% set ns.x = [ns.x, ns.x] %}"
+      "{% endfor %}{{ ns.x | tojson }}",
+      "{% set a = namespace(x=[1]) %}{% set b = namespace(x=[1]) %}{% for i in range(90) %}"
+      "{% set a.x = [a.x, a.x] %}{% set b.x = [b.x, b.x] %}{% endfor %}{{ a.x == b.x }}",
+      "{% set ns = namespace(x=1) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}",
+      "{% set ns = namespace(x=1) %}{% for i in range(99999) %}{% set ns.x = {'a': ns.x}.get %}"
+      "{% endfor %}",
+      "{{ 9223372036854775807 + 1 }}",
+      "{{ 2 ** 64 }}{{ 10 ** 999999999999 }}",
+      "{{ " + std::string(100000, '(') + " }}",
+      "{{ " + std::string(100000, '[') + " }}",
+      "{{ " + std::string(100000, '-') + "1 }}",
+      std::string(5000, ' ') + "{{ 1" + std::string(4000, '+') + "1 }}",
+      "{{ x" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 5000; ++i) s += ".a";
+            return s;
+          }() +
+          " }}",
+      [] {
+        std::string s;
+        for (int i = 0; i < 5000; ++i) s += "{% if true %}";
+        return s;
+      }(),
+      std::string((1 << 20) + 1, 'a'),
+  };
+  for (const std::string& source : templates) {
+    SCOPED_TRACE(source.substr(0, 120));
+    // A hundredth of what there is, to be quick.
+    const RenderLimits limits{.steps = 40000, .work = 600000, .output = 160000};
+    EXPECT_FALSE(Render(source, "{}", {.limits = limits}).ok());
+  }
+  EXPECT_FALSE(Render(templates.front()).ok());
+}
+
+TEST(TemplateLimitTest, ALongNestOfNamespacesIsFreedWithoutRecursion) {
+  EXPECT_EQ(Render("{% set ns = namespace(x=none) %}{% for i in range(50000) %}"
+                   "{% set ns.x = namespace(x=ns.x) %}{% endfor %}{% set ns.x = ns %}ok")
+                ->text,
+            "ok");
+}
+
+TEST(TemplateLimitTest, MacrosAndLoopsOutliveTheirBlocks) {
+  EXPECT_EQ(
+      Render("{% set ns = namespace() %}{% for i in [7] %}{% macro m() %}{{ i }}{% endmacro %}"
+             "{% set ns.m = m %}{% endfor %}{{ ns.m() }}")
+          ->text,
+      "7");
+  EXPECT_EQ(Render("{% set ns = namespace() %}{% for o in [1] %}{% for i in [7, 8, 9] if i > o %}"
+                   "{% set ns.l = loop %}{% break %}{% endfor %}{% endfor %}"
+                   "{{ ns.l.length }}{{ ns.l.cycle(1, 2) }}{{ ns.l.changed(ns.l) }}")
+                ->text,
+            "31True");
+  EXPECT_EQ(
+      Render("{% set ns = namespace() %}{% for o in [1] %}{% for i in [7] recursive %}<{{ i }}"
+             "{{ o }}>{% set ns.l = loop %}{% endfor %}{% endfor %}{{ ns.l([8]) }}")
+          ->text,
+      "<71><81>");
+}
+
+TEST(TemplateLimitTest, LimitsAreThoseThatAreGiven) {
+  EXPECT_EQ(
+      ErrorOf("{% for i in range(100) %}{{ i }}{% endfor %}", "{}", {.limits = {.steps = 50}}),
+      "line 1: the template uses too much: too many steps");
+  EXPECT_EQ(ErrorOf("{{ x * 9 }}", R"({"x": "0123456789"})", {.limits = {.work = 60}}),
+            "line 1: the template uses too much: too many characters");
+  EXPECT_EQ(ErrorOf("{{ x * 9 }}", R"({"x": "0123456789"})", {.limits = {.output = 60}}),
+            "line 1: the template uses too much: too many output");
+}
+
+TEST(TemplateTextTest, BytesThatAreNotUtf8ComeOutAsTheyWere) {
+  const Result<ChatTemplate> parsed = ChatTemplate::Parse("{{ x }}|{{ x | length }}|{{ x[::-1] }}");
+  ASSERT_TRUE(parsed.ok());
+  Dict context;
+  ASSERT_TRUE(context.Insert(Value(U"x"), TextFrom("a\xFF\xC3\xE6\x97", Author::kPerson)).ok());
+  const Result<RenderedText> rendered = parsed->Render(context, {});
+  ASSERT_TRUE(rendered.ok());
+  EXPECT_EQ(rendered->text,
+            "a\xFF\xC3\xE6\x97|5|\x97\xE6\xC3\xFF"
+            "a");
+}
+
+TEST(ValueFromJsonTest, KeepsTheOrderOfKeysAndRefusesWhatItCannotHold) {
+  const Result<Value> value = ValueFromJson(R"({"b": 1, "a": [true, null, 2.5]})", Author::kPerson);
+  ASSERT_TRUE(value.ok());
+  int64_t room = 100;
+  Text shown;
+  AppendShown(*value, &room, &shown);
+  EXPECT_EQ(Utf8(shown), "{'b': 1, 'a': [True, None, 2.5]}");
+  EXPECT_FALSE(ValueFromJson("{", Author::kPerson).ok());
+  EXPECT_FALSE(ValueFromJson("18446744073709551615", Author::kPerson).ok());
+  EXPECT_FALSE(ValueFromJson(std::string(99, '[') + std::string(99, ']'), Author::kPerson).ok());
+}
+
+}  // namespace
+}  // namespace sluice::jinja
