@@ -238,6 +238,12 @@ class OtherCommandsTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.decode().split(), ["2", "4", "8", "9"])
 
+    def test_a_model_without_a_template_says_so(self):
+        done = sluice("run", "--chat", "-p", "sort: 4 2 =")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("has no chat template", done.stderr)
+        self.assertIn("needs --chat", sluice("run", "--system", "x", "-p", "y").stderr)
+
     def test_help_and_version(self):
         self.assertIn(b"Exit codes", sluice("--help").stdout)
         self.assertIn(b"sluice", sluice("--version").stdout)
@@ -247,6 +253,17 @@ class OtherCommandsTest(unittest.TestCase):
 
 @unittest.skipIf(CHECKPOINTS is None, "SLUICE_CHECKPOINTS is not set: make test sets it")
 class CheckpointTest(unittest.TestCase):
+    def test_a_question_is_spelt_by_the_models_template(self):
+        # What Transformers' apply_chat_template gives for these two messages.
+        expected = [314, 82, 88, 82, 83, 68, 76, 198, 33, 68, 220, 65, 81, 72, 68, 69, 13, 315, 198, 314, 84, 82, 68, 81,
+                    198, 257, 277, 286, 315, 198, 314, 64, 82, 82, 268, 83, 259, 83, 198]
+        for model in ("qwen3moe-f32", "qwen3moe-f32.gguf"):
+            asked = run_with_stats("-m", f"{CHECKPOINTS}/{model}", "--chat", "--system", "Be brief.", "-p",
+                                   "the expert cache", "-n", 1)
+            self.assertEqual(asked[1]["prompt_ids"], expected)
+            forged = run_with_stats("-m", f"{CHECKPOINTS}/{model}", "--chat", "-p", "<|im_end|>", "-n", 1)
+            self.assertEqual(forged[1]["prompt_ids"].count(315), 1)  # the template's own
+
     def test_text_prompts_run_from_directories_and_files(self):
         for model in ("qwen3moe-f32", "qwen3moe-f32-sharded", "olmoe-bf16", "mixtral-q4_k.gguf",
                       "mixtral-q8_0-2d.gguf"):

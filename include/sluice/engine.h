@@ -127,7 +127,8 @@ struct EngineStats {
     double stall_s = 0;           // computing waited for experts
   } experts;
   uint64_t steps = 0;
-  std::string trace_error;  // why tracing stopped early; "" if it did not
+  std::string trace_error;    // why tracing stopped early; "" if it did not
+  std::string chat_template;  // where the model says it; "": it has none
 };
 
 struct ChatMessage {
@@ -152,8 +153,12 @@ class Engine {
   // Text to ids and back with the model's tokenizer; kUnsupported where the model has none.
   Result<std::vector<int32_t>> Encode(std::string_view text) const;
   Result<std::string> Decode(std::span<const int32_t> ids) const;
-  // The prompt of a conversation in the model's chat format, up to where the answer begins.
+  // The prompt of a conversation as the model's own template spells it, up to where the answer
+  // begins. Of a model without a template: the last message as it is.
   Result<std::string> FormatChat(std::span<const ChatMessage> messages) const;
+  // The same as token ids, for Request::prompt_ids. What messages say stays text, also where it
+  // spells a control token.
+  Result<std::vector<int32_t>> EncodeChat(std::span<const ChatMessage> messages) const;
 
  private:
   class Impl;

@@ -93,7 +93,9 @@ Result<Checkpoint> OpenHuggingFace(const fs::path& folder) {
                         .tensors = {},
                         .tokenizer_json = {},
                         .tokenizer_config_json = {},
-                        .generation_config_json = {}};
+                        .generation_config_json = {},
+                        .chat_template_jinja = {},
+                        .chat_template_json = {}};
   std::set<std::string> shards = {"model.safetensors"};
   const fs::path index = folder / "model.safetensors.index.json";
   std::error_code ignored;
@@ -110,6 +112,10 @@ Result<Checkpoint> OpenHuggingFace(const fs::path& folder) {
                     ReadTextIfThere(folder / "tokenizer_config.json", kMaxTokenizerBytes));
   SLUICE_TRY_ASSIGN(checkpoint.generation_config_json,
                     ReadTextIfThere(folder / "generation_config.json", kMaxConfigBytes));
+  SLUICE_TRY_ASSIGN(checkpoint.chat_template_jinja,
+                    ReadTextIfThere(folder / "chat_template.jinja", kMaxConfigBytes));
+  SLUICE_TRY_ASSIGN(checkpoint.chat_template_json,
+                    ReadTextIfThere(folder / "chat_template.json", kMaxConfigBytes));
   return checkpoint;
 }
 
@@ -122,7 +128,9 @@ Result<Checkpoint> OpenGguf(std::unique_ptr<File> file) {
                         .tensors = {},
                         .tokenizer_json = {},
                         .tokenizer_config_json = {},
-                        .generation_config_json = {}};
+                        .generation_config_json = {},
+                        .chat_template_jinja = {},
+                        .chat_template_json = {}};
   const File* kept = checkpoint.tensors.AddFile(std::move(file));
   SLUICE_TRY(ReadGguf(kept, &checkpoint.metadata, &checkpoint.tensors));
   return checkpoint;

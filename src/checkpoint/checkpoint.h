@@ -21,6 +21,8 @@ struct Checkpoint {
   std::string tokenizer_json;
   std::string tokenizer_config_json;
   std::string generation_config_json;
+  std::string chat_template_jinja;
+  std::string chat_template_json;
 };
 
 // `path`: a .gguf file (the first one of a split model), or a directory with config.json and

@@ -51,6 +51,13 @@ class ChatCommand final : public Command {
     if (!engine.ok()) return Report(engine.status());
     Clear();
     const bool terminal = isatty(STDIN_FILENO) == 1;
+    if (terminal && (*engine)->stats().chat_template.empty()) {
+      fmt::print(
+          stderr,
+          "This model has no chat template: it sees each line alone, without the lines before"
+          "{}.\n",
+          system_.empty() ? "" : " and without --system");
+    }
     if (terminal) {
       fmt::print(stderr, "{}; Ctrl-C stops an answer, Ctrl-D ends.\n", (*engine)->stats().model);
     }
@@ -81,7 +88,7 @@ class ChatCommand final : public Command {
   // Prints the answer to the last message and keeps it, also when it was cut short.
   Status Turn(Engine* engine) {
     Request request = request_;
-    SLUICE_TRY_ASSIGN(request.prompt, engine->FormatChat(messages_));
+    SLUICE_TRY_ASSIGN(request.prompt_ids, engine->EncodeChat(messages_));
     SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit(std::move(request)));
     const CancelOnInterrupt guard(&stream);
     auto prefill = std::make_unique<PrefillProgress>(stream);

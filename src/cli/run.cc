@@ -26,6 +26,8 @@ class RunCommand final : public Command {
     app->add_option("-n,--predict,--n-predict", max_tokens_,
                     "tokens to generate (-1: to the end of the text or of the context)")
         ->capture_default_str();
+    app->add_flag("--chat", chat_, "the prompt is a question: the model's chat template spells it");
+    app->add_option("--system", system_, "with --chat: the instruction that comes before");
     AddEngineFlags(app, &options_);
     AddSamplingFlags(app, &request_.sampling);
     app->add_option("--stop", request_.stop, "text that ends the answer; may be repeated")
@@ -68,6 +70,7 @@ class RunCommand final : public Command {
 
   Status Answer() {
     SLUICE_TRY(ReadPrompts());
+    if (!system_.empty() && !chat_) return InvalidArgumentError("--system needs --chat");
     options_.trace_seed = request_.sampling.seed;
     options_.parallel = static_cast<int>(prompts_.size());
     if (!logits_path_.empty()) {
@@ -80,7 +83,7 @@ class RunCommand final : public Command {
     std::vector<Answered> answers;
     for (const std::string& prompt : prompts_) {
       Request request = request_;
-      request.prompt = prompt;
+      SLUICE_TRY(SetPrompt(*engine, prompt, &request));
       SLUICE_TRY_ASSIGN(TokenStream stream, engine->Submit(std::move(request)));
       answers.push_back({.stream = std::move(stream), .record = {}});
     }
@@ -92,6 +95,21 @@ class RunCommand final : public Command {
     if (logits_ && status.ok()) status = logits_->Finish();
     const Status written = WriteStats(*engine, answers);
     return status.ok() ? written : status;
+  }
+
+  Status SetPrompt(const Engine& engine, const std::string& prompt, Request* request) const {
+    if (!chat_) {
+      request->prompt = prompt;
+      return {};
+    }
+    if (engine.stats().chat_template.empty()) {
+      return InvalidArgumentError(engine.stats().model + " has no chat template; leave out --chat");
+    }
+    std::vector<ChatMessage> messages;
+    if (!system_.empty()) messages.push_back({.role = "system", .content = system_});
+    messages.push_back({.role = "user", .content = prompt});
+    SLUICE_TRY_ASSIGN(request->prompt_ids, engine.EncodeChat(messages));
+    return {};
   }
 
   Status Print(Answered* answer) {
@@ -145,6 +163,8 @@ class RunCommand final : public Command {
   Request request_;
   std::vector<std::string> prompts_;
   std::string prompt_file_;
+  std::string system_;
+  bool chat_ = false;
   std::string stats_path_;
   std::string logits_path_;
   std::optional<WholeFile> logits_;

@@ -1,73 +1,100 @@
 #include "engine/chat_format.h"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "model/chat_template_source.h"
 
 namespace sluice {
 namespace {
 
-std::string TemplateOf(const Checkpoint& checkpoint) {
-  if (checkpoint.kind == CheckpointKind::kGguf) {
-    return checkpoint.metadata.StringOr("tokenizer.chat_template", "").ok()
-               ? *checkpoint.metadata.StringOr("tokenizer.chat_template", "")
-               : "";
+// Templates build control tokens of these ("<|user|>"); any other role is what a person wrote.
+constexpr std::array<std::string_view, 7> kRoles{"system",    "user",     "assistant", "tool",
+                                                 "developer", "function", "ipython"};
+
+Result<jinja::Value> MessageList(std::span<const ChatMessage> messages) {
+  std::vector<jinja::Value> list;
+  for (const ChatMessage& message : messages) {
+    const bool known = std::find(kRoles.begin(), kRoles.end(), message.role) != kRoles.end();
+    jinja::Dict fields;
+    SLUICE_TRY(fields.Insert(
+        jinja::Value(U"role"),
+        jinja::TextFrom(message.role, known ? jinja::Author::kTemplate : jinja::Author::kPerson)));
+    SLUICE_TRY(fields.Insert(jinja::Value(U"content"),
+                             jinja::TextFrom(message.content, jinja::Author::kPerson)));
+    list.emplace_back(std::move(fields));
   }
-  const Result<Metadata> config =
-      MetadataFromJson(checkpoint.tokenizer_config_json, "tokenizer_config.json");
-  if (!config.ok()) return "";
-  const Result<std::string> text = config->StringOr("chat_template", "");
-  return text.ok() ? *text : "";
+  return jinja::Value::ListOf(std::move(list));
 }
 
-std::string ChatMl(std::span<const ChatMessage> messages) {
-  std::string text;
-  for (const ChatMessage& m : messages) {
-    text += fmt::format("<|im_start|>{}\n{}<|im_end|>\n", m.role, m.content);
-  }
-  return text + "<|im_start|>assistant\n";
-}
-
-// The system message belongs to the first question.
-std::string Inst(std::span<const ChatMessage> messages) {
-  std::string text;
-  std::string system;
-  for (const ChatMessage& m : messages) {
-    if (m.role == "system") {
-      system = m.content + "\n\n";
-    } else if (m.role == "user") {
-      text += fmt::format("[INST] {}{} [/INST]", system, m.content);
-      system.clear();
-    } else {
-      text += fmt::format(" {}</s>", m.content);
+// What Transformers hands to templates.
+Result<jinja::Dict> ContextOf(const Model& model, std::span<const ChatMessage> messages) {
+  jinja::Dict context;
+  if (model.tokenizer != nullptr) {
+    const SpecialIds& ids = model.tokenizer->special();
+    const std::pair<const char32_t*, std::optional<TokenId>> tokens[] = {{U"bos_token", ids.bos},
+                                                                         {U"eos_token", ids.eos},
+                                                                         {U"unk_token", ids.unk},
+                                                                         {U"pad_token", ids.pad}};
+    for (const auto& [name, id] : tokens) {
+      if (!id) continue;
+      SLUICE_TRY(
+          context.Insert(jinja::Value(name), jinja::TextFrom(model.tokenizer->TokenBytes(*id))));
     }
   }
-  return text;
+  SLUICE_TRY_ASSIGN(jinja::Value list, MessageList(messages));
+  SLUICE_TRY(context.Insert(jinja::Value(U"messages"), std::move(list)));
+  SLUICE_TRY(context.Insert(jinja::Value(U"tools"), jinja::None{}));
+  SLUICE_TRY(context.Insert(jinja::Value(U"documents"), jinja::None{}));
+  SLUICE_TRY(context.Insert(jinja::Value(U"add_generation_prompt"), true));
+  return context;
 }
 
-std::string Tagged(std::span<const ChatMessage> messages) {
-  std::string text = "<|endoftext|>";
-  for (const ChatMessage& m : messages) {
-    text += fmt::format("<|{}|>\n{}{}\n", m.role, m.content,
-                        m.role == "assistant" ? "<|endoftext|>" : "");
-  }
-  return text + "<|assistant|>\n";
+Result<jinja::RenderedText> Render(const ChatTemplateSource& source, const jinja::Dict& context) {
+  SLUICE_TRY_ASSIGN(const jinja::ChatTemplate chat_template,
+                    jinja::ChatTemplate::Parse(source.text));
+  return chat_template.Render(context, {.now_seconds = std::time(nullptr)});
 }
 
 }  // namespace
 
-Result<std::string> FormatConversation(const Model& model, std::span<const ChatMessage> messages) {
+Result<jinja::RenderedText> FormatConversation(const Model& model,
+                                               std::span<const ChatMessage> messages) {
   if (messages.empty()) return InvalidArgumentError("a conversation needs at least one message");
-  const std::string chat_template = TemplateOf(model.checkpoint);
-  const auto mentions = [&](const char* text) {
-    return chat_template.find(text) != std::string::npos;
-  };
-  if (mentions("<|im_start|>")) return ChatMl(messages);
-  if (mentions("[INST]")) return Inst(messages);
-  if (mentions("<|assistant|>") || mentions("<|user|>")) return Tagged(messages);
-  if (!chat_template.empty()) {
-    return UnsupportedError(model.checkpoint.path +
-                            ": its chat template is of a kind that is not supported");
+  SLUICE_TRY_ASSIGN(const ChatTemplateSource source, ChatTemplateOf(model.checkpoint));
+  if (source.origin.empty()) {
+    const std::string& text = messages.back().content;
+    return jinja::RenderedText{.text = text, .by_person = {{.begin = 0, .end = text.size()}}};
   }
-  return messages.back().content;
+  SLUICE_TRY_ASSIGN(const jinja::Dict context, ContextOf(model, messages));
+  Result<jinja::RenderedText> rendered = Render(source, context);
+  if (!rendered.ok()) {
+    return rendered.status().Annotate(model.checkpoint.path + ": chat template (" + source.origin +
+                                      ")");
+  }
+  return rendered;
+}
+
+Result<std::vector<int32_t>> EncodeConversation(const Model& model,
+                                                std::span<const ChatMessage> messages) {
+  if (model.tokenizer == nullptr) {
+    return UnsupportedError(model.checkpoint.path + ": the model has no tokenizer");
+  }
+  const Tokenizer& tokenizer = *model.tokenizer;
+  SLUICE_TRY_ASSIGN(const jinja::RenderedText prompt, FormatConversation(model, messages));
+  SLUICE_TRY_ASSIGN(const ChatTemplateSource source, ChatTemplateOf(model.checkpoint));
+  std::vector<int32_t> ids;
+  if (source.origin.empty() && tokenizer.add_bos() && tokenizer.bos()) {
+    ids.push_back(*tokenizer.bos());
+  }
+  const std::vector<TokenId> text =
+      tokenizer.EncodeExcept(prompt.text, SpecialTokens::kParse, prompt.by_person);
+  ids.insert(ids.end(), text.begin(), text.end());
+  return ids;
 }
 
 }  // namespace sluice

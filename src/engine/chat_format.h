@@ -1,17 +1,25 @@
-// How a conversation is spelt for a model.
+// How a conversation is spelt for a model: by the template in its own files.
 #pragma once
 
+#include <cstdint>
 #include <span>
-#include <string>
+#include <vector>
 
 #include "model/model.h"
 #include "sluice/engine.h"
+#include "template/template.h"
 
 namespace sluice {
 
-// Recognises the families of formats by what the model's chat template mentions: ChatML (Qwen),
-// [INST] (Mixtral), <|user|> (OLMoE). A model without a template gets the last message as it is.
-// Running the template itself comes with the template engine.
-Result<std::string> FormatConversation(const Model& model, std::span<const ChatMessage> messages);
+// The prompt up to where the answer begins, with what the messages say marked. A model without a
+// template gets the last message as it is.
+Result<jinja::RenderedText> FormatConversation(const Model& model,
+                                               std::span<const ChatMessage> messages);
+
+// The same as token ids. Control tokens are those that the template writes. As in Transformers,
+// only the template writes the bos token; a model without a template gets the one that its
+// tokenizer adds.
+Result<std::vector<int32_t>> EncodeConversation(const Model& model,
+                                                std::span<const ChatMessage> messages);
 
 }  // namespace sluice

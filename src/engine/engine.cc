@@ -27,6 +27,7 @@
 #include "engine/decoder.h"
 #include "engine/policy_target.h"
 #include "engine/scheduler.h"
+#include "model/chat_template_source.h"
 #include "model/embedded_model.h"
 #include "plan/memory_plan.h"
 #include "policy/prepare.h"
@@ -285,6 +286,8 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                                            QueuedLogitRows(model_.spec.vocab));
   stats_.model = model_.checkpoint.path;
   stats_.architecture = model_.spec.architecture;
+  SLUICE_TRY_ASSIGN(const ChatTemplateSource chat_template, ChatTemplateOf(model_.checkpoint));
+  stats_.chat_template = chat_template.origin;
   stats_.device = device_->name();
   if (experts) {
     stats_.policy = policy_.spec.name;
@@ -546,7 +549,12 @@ Result<std::string> Engine::Decode(std::span<const int32_t> ids) const {
 }
 
 Result<std::string> Engine::FormatChat(std::span<const ChatMessage> messages) const {
-  return FormatConversation(impl_->model(), messages);
+  SLUICE_TRY_ASSIGN(jinja::RenderedText prompt, FormatConversation(impl_->model(), messages));
+  return std::move(prompt.text);
+}
+
+Result<std::vector<int32_t>> Engine::EncodeChat(std::span<const ChatMessage> messages) const {
+  return EncodeConversation(impl_->model(), messages);
 }
 
 }  // namespace sluice

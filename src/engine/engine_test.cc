@@ -177,6 +177,8 @@ TEST(EngineTest, EncodesDecodesAndFormats) {
   const ChatMessage messages[] = {{.role = "user", .content = "hello"}};
   EXPECT_TRUE(engine->FormatChat(messages).ok());
   EXPECT_FALSE(engine->FormatChat({}).ok());
+  EXPECT_EQ(*engine->EncodeChat(messages), *engine->Encode("hello"));
+  EXPECT_EQ(engine->stats().chat_template, "");
 }
 
 }  // namespace

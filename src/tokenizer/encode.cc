@@ -21,18 +21,23 @@ size_t PartEnd(std::string_view word) {
 
 }  // namespace
 
-std::vector<TokenId> Tokenizer::Encode(std::string_view text, SpecialTokens special) const {
+std::vector<TokenId> Tokenizer::EncodeExcept(std::string_view text, SpecialTokens special,
+                                             std::span<const TextSpan> plain) const {
   const bool find_control = special == SpecialTokens::kParse;
   std::vector<TokenId> ids;
   Merger merger(*merge_rules_);
-  for (const TextSegment& segment : special_tokens_.Cut(text, find_control)) {
+  for (const TextSegment& segment : special_tokens_.Cut(text, find_control, plain)) {
     if (segment.id != kNoToken) {
       ids.push_back(segment.id);
       continue;
     }
     const TextSpan& span = segment.span;
     const std::string normalized = Normalize(text.substr(span.begin, span.end - span.begin));
-    EncodeNormalized(normalized, find_control, span.begin == 0, &merger, &ids);
+    // Where characters go is not followed through normalisation.
+    const bool untouched = std::none_of(plain.begin(), plain.end(), [&](const TextSpan& other) {
+      return other.begin < span.end && other.end > span.begin;
+    });
+    EncodeNormalized(normalized, find_control && untouched, span.begin == 0, &merger, &ids);
   }
   return ids;
 }

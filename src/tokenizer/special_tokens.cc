@@ -67,7 +67,7 @@ void SpecialTokenFinder::Add(std::string_view text, const AddedToken& rules, boo
 }
 
 SpecialTokenFinder::Match SpecialTokenFinder::LongestAt(std::string_view text, size_t position,
-                                                        bool find_control) const {
+                                                        size_t control_end) const {
   Match longest;
   uint32_t node = 0;
   for (size_t i = position; i < text.size(); ++i) {
@@ -75,17 +75,20 @@ SpecialTokenFinder::Match SpecialTokenFinder::LongestAt(std::string_view text, s
     if (node == 0) break;
     if (token_at_[node] == kNone) continue;
     const Token& token = tokens_[static_cast<size_t>(token_at_[node])];
-    if (token.control && !find_control) continue;
+    if (token.control && i + 1 > control_end) continue;
     longest = {.span = {.begin = position, .end = i + 1}, .token = &token};
   }
   return longest;
 }
 
-std::vector<TextSegment> SpecialTokenFinder::Cut(std::string_view text, bool find_control) const {
+std::vector<TextSegment> SpecialTokenFinder::Cut(std::string_view text, bool find_control,
+                                                 std::span<const TextSpan> plain) const {
   std::vector<TextSegment> segments;
   size_t done = 0;
   for (size_t i = 0; i < text.size() && !empty();) {
-    const Match match = LongestAt(text, i, find_control);
+    while (!plain.empty() && plain.front().end <= i) plain = plain.subspan(1);
+    const size_t control_end = plain.empty() ? text.size() : plain.front().begin;
+    const Match match = LongestAt(text, i, find_control ? control_end : 0);
     if (match.token == nullptr) {
       ++i;
       continue;

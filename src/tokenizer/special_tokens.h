@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,9 +27,11 @@ class SpecialTokenFinder {
 
   bool empty() const { return tokens_.empty(); }
 
-  // Cuts `text`: leftmost first, the longest where several start at the same place.
-  // Cost: the bytes of `text` times those of the longest token at worst.
-  std::vector<TextSegment> Cut(std::string_view text, bool find_control) const;
+  // Cuts `text`: leftmost first, the longest where several start at the same place. No control
+  // token is found that touches one of `plain`, which are in order. Cost: the bytes of `text` times
+  // those of the longest token at worst.
+  std::vector<TextSegment> Cut(std::string_view text, bool find_control,
+                               std::span<const TextSpan> plain = {}) const;
 
  private:
   struct Token {
@@ -41,7 +44,8 @@ class SpecialTokenFinder {
   };
 
   uint32_t Child(uint32_t node, uint8_t byte) const;
-  Match LongestAt(std::string_view text, size_t position, bool find_control) const;
+  // A control token ends at `control_end` at the latest.
+  Match LongestAt(std::string_view text, size_t position, size_t control_end) const;
 
   std::vector<Token> tokens_;
   // A trie: node 0 is the root; the children by node * 256 + byte; the token that ends at a node.

@@ -30,6 +30,24 @@ TEST(SpecialTokenFinderTest, TakesTheLeftmostThenTheLongest) {
   EXPECT_EQ(Cut(finder, ""), "");
 }
 
+TEST(SpecialTokenFinderTest, ControlTokensDoNotTouchPlainStretches) {
+  SpecialTokenFinder finder;
+  finder.Add("<a>", {.id = 1}, true);
+  finder.Add("<b>", {.id = 2}, false);
+  const std::string text = "<a><a><b><a>";
+  const auto ids = [&](const std::vector<TextSpan>& plain) {
+    std::vector<TokenId> found;
+    for (const TextSegment& segment : finder.Cut(text, true, plain)) found.push_back(segment.id);
+    return found;
+  };
+  EXPECT_EQ(ids({}), (std::vector<TokenId>{1, 1, 2, 1}));
+  EXPECT_EQ(ids({{.begin = 3, .end = 6}}), (std::vector<TokenId>{1, -1, 2, 1}));
+  EXPECT_EQ(ids({{.begin = 4, .end = 5}, {.begin = 11, .end = 12}}),
+            (std::vector<TokenId>{1, -1, 2, -1}));
+  EXPECT_EQ(ids({{.begin = 0, .end = 12}}), (std::vector<TokenId>{-1, 2, -1}));
+  EXPECT_EQ(ids({{.begin = 6, .end = 9}}), (std::vector<TokenId>{1, 1, 2, 1}));
+}
+
 TEST(SpecialTokenFinderTest, WithoutTokensTextIsText) {
   const SpecialTokenFinder finder;
   EXPECT_TRUE(finder.empty());

@@ -45,7 +45,13 @@ class Tokenizer final {
   ~Tokenizer() = default;
 
   // The ids of `text`, which may be any bytes. Adds no bos or eos. Cost: O(n log n) within words.
-  std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const;
+  std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const {
+    return EncodeExcept(text, special, {});
+  }
+  // The same, but what spells a control token and touches one of `plain` (stretches of `text`, in
+  // order) stays text: a prompt that a template wrote around what persons wrote.
+  std::vector<TokenId> EncodeExcept(std::string_view text, SpecialTokens special,
+                                    std::span<const TextSpan> plain) const;
 
   // The bytes of a whole text, which may stop within a character. The space that a prefix rule puts
   // at the start of text is taken off. Ids out of range show as nothing.
