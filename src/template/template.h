@@ -3,7 +3,9 @@
 // The language is what Transformers gives to chat templates: Jinja with trim_blocks, lstrip_blocks,
 // break and continue, {% generation %}, raise_exception, strftime_now and its own tojson, in a
 // sandbox that lets nothing be changed. Left out, each with a message: other templates ({% include
-// %} and the like), |random, |urlize and |pprint, integers beyond 64 bits.
+// %} and the like), integers beyond 64 bits, lipsum(), and the filters random, urlize, pprint,
+// wordwrap, striptags and xmlattr. |safe and |escape give plain text: what is added to it later is
+// not escaped.
 //
 // A template is somebody else's program. It has no way to anything but its values, and what it may
 // use of time and memory is bounded (RenderLimits).
