@@ -71,6 +71,7 @@ check_witness() {
   tools/install_dependencies.sh torch
   .venv/bin/python tests/golden/make_checkpoints.py build/release/checkpoints
   .venv/bin/python tests/golden/make_format_vectors.py tests/golden/formats.safetensors --check
+  .venv/bin/python tests/golden/make_quantizer_vectors.py tests/golden/quantizers.safetensors --check
   .venv/bin/python tests/golden/make_goldens.py build/release/checkpoints tests/golden --check
   .venv/bin/python tests/golden/make_template_cases.py tests/golden/templates.json --check
 }
