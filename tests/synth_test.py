@@ -75,9 +75,11 @@ class GgufPackageTest(unittest.TestCase):
                 with self.subTest(kind):
                     path, _ = write(folder, "--layers", "1", "--type", kind, "--experts", "8", "--vocab", "512")
                     tensors = {t.name: t for t in gguf.GGUFReader(path).tensors}
-                    query = tensors["blk.0.attn_q.weight"]
-                    self.assertEqual(query.tensor_type.name, kind.upper())
-                    values = gguf.quants.dequantize(query.data, query.tensor_type).astype(np.float64)
+                    # MXFP4 is for experts only.
+                    name = "ffn_gate_exps" if kind == "mxfp4" else "attn_q"
+                    weight = tensors[f"blk.0.{name}.weight"]
+                    self.assertEqual(weight.tensor_type.name, kind.upper())
+                    values = gguf.quants.dequantize(weight.data, weight.tensor_type).astype(np.float64)
                     rms = np.sqrt(np.mean(values**2)) * np.sqrt(2048)
                     # MXFP4 has powers of two for scales.
                     self.assertAlmostEqual(rms, 1, delta=0.5 if kind == "mxfp4" else 0.04)

@@ -328,4 +328,23 @@ Status ReadGguf(const File* file, Metadata* metadata, TensorTable* tensors) {
   return {};
 }
 
+Result<std::vector<EncodedKey>> ReadEncodedKeys(const File* file) {
+  Cursor in(file);
+  uint64_t tensor_count = 0;
+  uint64_t key_count = 0;
+  SLUICE_TRY(ReadPreamble(&in, &tensor_count, &key_count));
+  std::vector<EncodedKey> keys;
+  for (uint64_t i = 0; i < key_count; ++i) {
+    EncodedKey key;
+    SLUICE_TRY_ASSIGN(key.name, in.String(kMaxKeyBytes));
+    const uint64_t begin = in.position();
+    Result<MetadataValue> value = ReadValue(&in);
+    if (!value.ok()) return value.status().Annotate("key '" + key.name + "'");
+    key.type_and_value.resize(in.position() - begin);
+    SLUICE_TRY(file->ReadAt(begin, std::as_writable_bytes(std::span(key.type_and_value))));
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
 }  // namespace sluice

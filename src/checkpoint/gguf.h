@@ -20,4 +20,11 @@ namespace sluice {
 // tensors count: `metadata` is then null.
 Status ReadGguf(const File* file, Metadata* metadata, TensorTable* tensors);
 
+// A key with the bytes of its type and value as the file has them, for copies that keep every type.
+struct EncodedKey {
+  std::string name;
+  std::string type_and_value;
+};
+Result<std::vector<EncodedKey>> ReadEncodedKeys(const File* file);
+
 }  // namespace sluice

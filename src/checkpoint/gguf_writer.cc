@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -33,14 +36,29 @@ constexpr uint64_t Padded(uint64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+// What stands for the magic number and the version in a file that can be continued.
+constexpr size_t kMarkBytes = 8;
+
+// FNV-1a of 64 bits.
+uint64_t Hash(std::string_view text, uint64_t hash) {
+  hash ^= 0xCBF29CE484222325U;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  return hash;
+}
+
 }  // namespace
 
 Result<GgufWriter> GgufWriter::Create(const std::string& path, std::string_view architecture) {
   SLUICE_TRY(CheckReplaceable(path));
-  const int fd = open((path + ".partial").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const std::string partial = path + ".partial";
+  const int fd = open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) {
     return IoError(
-        fmt::format("{}.partial: cannot write: {}", path, std::generic_category().message(errno)));
+        fmt::format("{}: cannot write: {}", partial, std::generic_category().message(errno)));
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close(fd);
+    return IoError(partial + ": somebody else is writing it; wait, or write another file");
   }
   GgufWriter writer(path, fd);
   writer.AddString("general.architecture", architecture);
@@ -53,16 +71,18 @@ GgufWriter::GgufWriter(GgufWriter&& other) noexcept
       keys_(std::move(other.keys_)),
       tensors_(std::move(other.tensors_)),
       key_count_(other.key_count_),
-      sizes_(std::move(other.sizes_)),
+      layout_(std::move(other.layout_)),
       tensor_bytes_(other.tensor_bytes_),
       end_(other.end_),
       current_(other.current_),
-      written_(other.written_) {}
+      written_(other.written_),
+      mark_(std::move(other.mark_)),
+      keeps_partial_(other.keeps_partial_) {}
 
 GgufWriter::~GgufWriter() {
   if (fd_ < 0) return;
   close(fd_);
-  unlink(partial().c_str());
+  if (!keeps_partial_) unlink(partial().c_str());
 }
 
 template <typename T>
@@ -122,54 +142,120 @@ void GgufWriter::AddF32s(std::string_view key, std::span<const float> values) {
   for (const float value : values) Number(value);
 }
 
-void GgufWriter::AddTensor(std::string_view name, const GgufTensorType& type,
-                           std::span<const int64_t> shape) {
-  SLUICE_CHECK(!shape.empty() && shape.back() % type.block_elements == 0);
+void GgufWriter::AddEncoded(std::string_view key, std::string_view type_and_value) {
+  String(key);
+  keys_.append(type_and_value);
+  ++key_count_;
+}
+
+void GgufWriter::AddTensor(std::string_view name, Format format, std::span<const int64_t> shape) {
+  const FormatSpec& spec = Spec(format);
+  SLUICE_CHECK(!shape.empty() && shape.back() % spec.block_elements == 0);
   const auto append = [this](const auto& value) {
     tensors_.append(reinterpret_cast<const char*>(&value), sizeof(value));
   };
   append(uint64_t{name.size()});
   tensors_.append(name);
   append(static_cast<uint32_t>(shape.size()));
-  uint64_t elements = 1;
+  auto bytes = static_cast<uint64_t>(spec.row_bytes(shape.back()));
   for (size_t i = shape.size(); i-- > 0;) {  // the file has the contiguous dimension first
     append(static_cast<uint64_t>(shape[i]));
-    elements *= static_cast<uint64_t>(shape[i]);
+    if (i + 1 < shape.size()) bytes *= static_cast<uint64_t>(shape[i]);
   }
-  append(type.number);
+  append(spec.gguf_type);
   append(end_);
-  const uint64_t bytes = elements / static_cast<uint64_t>(type.block_elements) *
-                         static_cast<uint64_t>(type.block_bytes);
-  sizes_.push_back(bytes);
+  layout_.push_back({.offset = end_, .bytes = bytes});
   tensor_bytes_ += bytes;
   end_ += Padded(bytes);
 }
 
-Status GgufWriter::Begin() {
+std::string GgufWriter::Header() const {
   constexpr uint32_t kVersion = 3;
   std::string header = "GGUF";
   const auto append = [&header](const auto& value) {
     header.append(reinterpret_cast<const char*>(&value), sizeof(value));
   };
   append(kVersion);
-  append(uint64_t{sizes_.size()});
+  append(uint64_t{layout_.size()});
   append(key_count_);
   header += keys_;
   header += tensors_;
   header.resize(Padded(header.size()));
-  const auto whole = static_cast<off_t>(header.size() + end_);
-  // Some file systems cannot reserve; there a full disk shows when it is met.
-  if (fallocate(fd_, 0, 0, whole) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+  return header;
+}
+
+// Some file systems cannot reserve; there a full disk shows when it is met. The length stays what
+// has been written: it says where to continue.
+Status GgufWriter::Reserve(uint64_t header_bytes) {
+  const auto whole = static_cast<off_t>(header_bytes + end_);
+  if (fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, whole) != 0 && errno != EOPNOTSUPP &&
+      errno != ENOSYS) {
     return Failure("no room for the whole file").Annotate(fmt::format("{} bytes", whole));
   }
+  return {};
+}
+
+Status GgufWriter::BeginAnew(std::string_view header) {
+  if (ftruncate(fd_, 0) != 0 || lseek(fd_, 0, SEEK_SET) != 0) return Failure("cannot write");
+  SLUICE_TRY(Reserve(header.size()));
   return WriteAll(std::as_bytes(std::span(header)));
 }
 
+Status GgufWriter::Begin() {
+  const std::string header = Header();
+  mark_ = header.substr(0, kMarkBytes);
+  return BeginAnew(header);
+}
+
+Result<std::optional<GgufWriter::Place>> GgufWriter::PlaceInFile(std::string_view header) const {
+  const off_t length = lseek(fd_, 0, SEEK_END);
+  if (length < 0) return Failure("cannot read");
+  const auto bytes = static_cast<uint64_t>(length);
+  if (bytes < header.size()) return std::optional<Place>();
+  std::string found(header.size(), '\0');
+  if (pread(fd_, found.data(), found.size(), 0) != std::ssize(found)) return Failure("cannot read");
+  if (found != header) return std::optional<Place>();
+  Place place;
+  for (const Tensor& tensor : layout_) {
+    const uint64_t there = bytes - header.size();
+    if (there < tensor.offset + Padded(tensor.bytes)) {
+      // The last byte of a tensor is what its padding is written with.
+      if (there > tensor.offset) place.bytes = std::min(there - tensor.offset, tensor.bytes - 1);
+      break;
+    }
+    ++place.tensor;
+  }
+  return std::optional<Place>(place);
+}
+
+Result<GgufWriter::Place> GgufWriter::BeginOrContinue(std::string_view sources) {
+  std::string header = Header();
+  mark_ = header.substr(0, kMarkBytes);
+  const uint64_t hash = Hash(sources, Hash(header, 0));
+  static_assert(sizeof(hash) == kMarkBytes);
+  std::memcpy(header.data(), &hash, sizeof(hash));
+  SLUICE_TRY_ASSIGN(const std::optional<Place> found, PlaceInFile(header));
+  keeps_partial_ = found.has_value();
+  if (!found) {
+    SLUICE_TRY(BeginAnew(header));
+    keeps_partial_ = true;
+    return Place();
+  }
+  SLUICE_TRY(Reserve(header.size()));
+  current_ = found->tensor;
+  const bool whole = current_ == layout_.size();
+  written_ = found->bytes;
+  const auto end =
+      static_cast<off_t>(header.size() + (whole ? end_ : layout_[current_].offset) + written_);
+  if (ftruncate(fd_, end) != 0 || lseek(fd_, end, SEEK_SET) != end) return Failure("cannot write");
+  return *found;
+}
+
 Status GgufWriter::Write(std::span<const std::byte> bytes) {
-  SLUICE_CHECK(current_ < sizes_.size() && bytes.size() <= sizes_[current_] - written_);
+  SLUICE_CHECK(current_ < layout_.size() && bytes.size() <= layout_[current_].bytes - written_);
   SLUICE_TRY(WriteAll(bytes));
   written_ += bytes.size();
-  if (written_ < sizes_[current_]) return {};
+  if (written_ < layout_[current_].bytes) return {};
   constexpr std::byte kZeros[kAlignment] = {};
   SLUICE_TRY(WriteAll(std::span(kZeros, Padded(written_) - written_)));
   ++current_;
@@ -178,9 +264,11 @@ Status GgufWriter::Write(std::span<const std::byte> bytes) {
 }
 
 Status GgufWriter::Finish() {
-  SLUICE_CHECK(current_ == sizes_.size());
-  // Without this a crash soon after could leave a file of zeros under the name.
-  if (fsync(fd_) != 0) return Failure("cannot write");
+  SLUICE_CHECK(current_ == layout_.size());
+  // Without fsync a crash soon after could leave a file of zeros under the name.
+  if (pwrite(fd_, mark_.data(), mark_.size(), 0) != std::ssize(mark_) || fsync(fd_) != 0) {
+    return Failure("cannot write");
+  }
   if (close(std::exchange(fd_, -1)) != 0) return Failure("cannot write");
   if (std::rename(partial().c_str(), path_.c_str()) != 0) {
     Status failure = Failure("cannot rename");

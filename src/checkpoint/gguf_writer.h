@@ -3,31 +3,26 @@
 //
 // The file appears under its name only when it is whole: until Finish() it is `path`.partial, with
 // its full length reserved, so that a full disk shows before anything is computed. A writer that is
-// destroyed earlier removes it.
+// destroyed earlier removes it, or leaves it to be continued by the next one.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "sluice/status.h"
+#include "tensor/format.h"
 
 namespace sluice {
 
-// How GGUF numbers a tensor type and how its blocks divide a row. Wider than `Format`: a file may
-// hold types that we cannot compute with.
-struct GgufTensorType {
-  uint32_t number = 0;
-  int block_elements = 1;
-  int block_bytes = 4;
-};
-
 class GgufWriter {
  public:
-  // Creates `path`.partial. `architecture` becomes general.architecture, the first key.
+  // Opens `path`.partial, which nobody else may be writing. `architecture` becomes
+  // general.architecture, the first key.
   static Result<GgufWriter> Create(const std::string& path, std::string_view architecture);
   ~GgufWriter();
   GgufWriter(const GgufWriter&) = delete;
@@ -43,23 +38,44 @@ class GgufWriter {
   void AddStrings(std::string_view key, std::span<const std::string> values);
   void AddI32s(std::string_view key, std::span<const int32_t> values);
   void AddF32s(std::string_view key, std::span<const float> values);
+  // A key whose type and value are encoded already, as ReadEncodedKeys() has them.
+  void AddEncoded(std::string_view key, std::string_view type_and_value);
   // A tensor; `shape` is outermost first, and whole blocks fit into the last dimension.
   // REQUIRES: before Begin().
-  void AddTensor(std::string_view name, const GgufTensorType& type, std::span<const int64_t> shape);
+  void AddTensor(std::string_view name, Format format, std::span<const int64_t> shape);
 
   // Bytes of tensors that were added, without padding.
   uint64_t tensor_bytes() const { return tensor_bytes_; }
 
   // Writes the header and reserves the disk. Fails if there is no room for the whole file.
   Status Begin();
+  // The same, but goes on where an earlier writer with the same header and `sources` stopped, if
+  // its file is there; the tensor `place.tensor` then has its first place.bytes bytes. `sources`
+  // says what the tensors are made of: a file that was made of something else is begun anew. What
+  // this writer has written stays if it is destroyed before Finish().
+  struct Place {
+    size_t tensor = 0;
+    uint64_t bytes = 0;
+  };
+  Result<Place> BeginOrContinue(std::string_view sources);
   // The bytes of the tensors, in the order in which they were added, in pieces of any size that do
-  // not span two tensors. REQUIRES: after Begin().
+  // not span two tensors, from the place on. REQUIRES: after Begin().
   Status Write(std::span<const std::byte> bytes);
   // Gives the file its name, replacing what had it. REQUIRES: every tensor is complete.
   Status Finish();
 
  private:
+  struct Tensor {
+    uint64_t offset = 0;  // from the start of the tensors' part of the file
+    uint64_t bytes = 0;
+  };
+
   GgufWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  std::string Header() const;
+  Status BeginAnew(std::string_view header);
+  Status Reserve(uint64_t header_bytes);
+  // Where an earlier writer of this header stopped; nothing if the file is not of it.
+  Result<std::optional<Place>> PlaceInFile(std::string_view header) const;
   void Key(std::string_view key, uint32_t type);
   void ArrayKey(std::string_view key, uint32_t type, uint64_t count);
   void String(std::string_view text);
@@ -74,11 +90,14 @@ class GgufWriter {
   std::string keys_;     // encoded
   std::string tensors_;  // encoded
   uint64_t key_count_ = 0;
-  std::vector<uint64_t> sizes_;  // of the tensors, in bytes
+  std::vector<Tensor> layout_;
   uint64_t tensor_bytes_ = 0;
   uint64_t end_ = 0;      // of the tensors, from the start of their part of the file, padded
   size_t current_ = 0;    // the tensor that is being written
   uint64_t written_ = 0;  // of it
+  // In the file's first bytes, instead of GGUF's magic number, until it is whole.
+  std::string mark_;
+  bool keeps_partial_ = false;
 };
 
 }  // namespace sluice

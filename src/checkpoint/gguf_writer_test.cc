@@ -14,8 +14,6 @@
 namespace sluice {
 namespace {
 
-constexpr GgufTensorType kF32 = {.number = 0, .block_elements = 1, .block_bytes = 4};
-
 std::string TemporaryPath(const char* name) {
   return (std::filesystem::temp_directory_path() / (std::to_string(getpid()) + name)).string();
 }
@@ -33,8 +31,8 @@ Status WriteTwoTensors(const std::string& path) {
   out.AddF32s("a.floats", floats);
   const std::vector<int64_t> odd = {3};  // 12 bytes: padding before the next tensor
   const std::vector<int64_t> matrix = {2, 4};
-  out.AddTensor("odd", kF32, odd);
-  out.AddTensor("matrix", kF32, matrix);
+  out.AddTensor("odd", Format::kF32, odd);
+  out.AddTensor("matrix", Format::kF32, matrix);
   SLUICE_TRY(out.Begin());
   std::vector<float> values(11);
   std::iota(values.begin(), values.end(), 1.0F);
@@ -82,6 +80,67 @@ TEST(GgufWriterTest, AnUnfinishedFileIsRemovedAndAnOldOneStays) {
   EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
   EXPECT_EQ(std::filesystem::file_size(path), bytes);
   std::filesystem::remove(path);
+}
+
+// Two tensors of 2 x 8 and 3 x 8 floats, written up to `bytes` of them (all: SIZE_MAX), from where
+// an earlier call stopped.
+Result<GgufWriter::Place> ContinueUpTo(const std::string& path, std::string_view sources,
+                                       size_t bytes) {
+  SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, "toy"));
+  const std::vector<int64_t> shapes[] = {{2, 8}, {3, 8}};
+  out.AddTensor("first", Format::kF32, shapes[0]);
+  out.AddTensor("second", Format::kF32, shapes[1]);
+  SLUICE_TRY_ASSIGN(const GgufWriter::Place place, out.BeginOrContinue(sources));
+  std::vector<float> values(40);
+  std::iota(values.begin(), values.end(), 1.0F);
+  const auto all = std::as_bytes(std::span(values));
+  size_t at = place.tensor * 64 + place.bytes;
+  if (place.tensor == 2) at = all.size();
+  for (; at < std::min(all.size(), bytes); at += 4) SLUICE_TRY(out.Write(all.subspan(at, 4)));
+  if (at == all.size()) SLUICE_TRY(out.Finish());
+  return place;
+}
+
+TEST(GgufWriterTest, ContinuesWhereAnotherStopped) {
+  const std::string path = TemporaryPath("_continued.gguf");
+  ASSERT_TRUE(ContinueUpTo(path, "weights", SIZE_MAX).ok());
+  const std::string whole = *(*File::Open(path))->ReadAll(1 << 20);
+  EXPECT_EQ(whole.substr(0, 4), "GGUF");
+  std::filesystem::remove(path);
+  for (const size_t stop : {0, 4, 32, 60, 64, 100, 156, 160}) {
+    ASSERT_TRUE(ContinueUpTo(path, "weights", stop).ok());
+    if (stop < 160) {
+      EXPECT_FALSE(std::filesystem::exists(path));
+      EXPECT_NE((*(*File::Open(path + ".partial"))->ReadAll(1 << 20)).substr(0, 4), "GGUF");
+    }
+    const auto place = ContinueUpTo(path, "weights", SIZE_MAX);
+    ASSERT_TRUE(place.ok()) << place.status().message();
+    if (stop < 160) {
+      EXPECT_EQ(place->tensor, stop < 64 ? 0U : 1U) << stop;
+      EXPECT_EQ(place->bytes, stop < 64 ? stop : stop - 64) << stop;
+    }
+    EXPECT_EQ(*(*File::Open(path))->ReadAll(1 << 20), whole) << stop;
+    std::filesystem::remove(path);
+  }
+}
+
+TEST(GgufWriterTest, WhatWasMadeOfSomethingElseIsBegunAnew) {
+  const std::string path = TemporaryPath("_anew.gguf");
+  ASSERT_TRUE(ContinueUpTo(path, "weights", 100).ok());
+  const auto place = ContinueUpTo(path, "other weights", 100);
+  ASSERT_TRUE(place.ok());
+  EXPECT_EQ(place->tensor, 0U);
+  EXPECT_EQ(place->bytes, 0U);
+  std::filesystem::resize_file(path + ".partial", 10);  // not even a header
+  EXPECT_EQ(ContinueUpTo(path, "other weights", SIZE_MAX)->tensor, 0U);
+  std::filesystem::remove(path);
+}
+
+TEST(GgufWriterTest, OnlyOneWritesAFile) {
+  const std::string path = TemporaryPath("_locked.gguf");
+  const auto first = GgufWriter::Create(path, "toy");
+  ASSERT_TRUE(first.ok());
+  EXPECT_FALSE(GgufWriter::Create(path, "toy").ok());
 }
 
 TEST(GgufWriterTest, AFolderThatIsNotThereIsNamed) {

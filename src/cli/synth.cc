@@ -134,18 +134,14 @@ class SynthCommand final : public Command {
 
   void PrintRouting() const {
     constexpr int64_t kTokens = 1000;
-    const std::optional<RoutingReport> report = ReportRouting(options_, kTokens);
-    if (!report) {
-      fmt::print("routing: not reported, embeddings in {} cannot be read\n", type_);
-      return;
-    }
+    const RoutingReport report = ReportRouting(options_, kTokens);
     fmt::print(
         "routing on {} tokens of text, by embeddings alone:\n"
         "  choices that the most popular tenth of the experts gets   {:5.1f} %  (chance {:.1f} %)\n"
         "  experts that the token before had chosen too              {:5.1f} %  (chance {:.1f} %)\n"
         "  hits of least recently used with a quarter of them        {:5.1f} %\n",
-        kTokens, 100 * report->top_tenth, 100 * report->chance_tenth, 100 * report->repeated,
-        100 * report->chance_repeated, 100 * report->quarter_hits);
+        kTokens, 100 * report.top_tenth, 100 * report.chance_tenth, 100 * report.repeated,
+        100 * report.chance_repeated, 100 * report.quarter_hits);
   }
 
   Status WriteTokens() const {

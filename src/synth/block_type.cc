@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 
+#include "base/check.h"
 #include "base/fp16.h"
 
 namespace sluice {
@@ -115,34 +117,31 @@ void FinishMxfp4(std::span<std::byte> blocks, float scale, RandomWords* /*random
 // unit_rms: of uniform integers a..b that is sqrt of the mean of their squares; of products with
 // random 6-bit or 8-bit scales the product of both.
 constexpr BlockType kTypes[] = {
-    {"f32", {0, 1, 4}, 18918.6, "f32", FinishF32},
-    {"f16", {1, 1, 2}, 73.9, "f16", FinishHalf<F32ToF16>},
-    {"bf16", {30, 1, 2}, 73.9, "bf16", FinishHalf<F32ToBf16>},
-    {"q8_0", {8, 32, 34}, 73.6, "q8_0", FinishBytes},
-    {"q4_0", {2, 32, 18}, 4.64, "q4_0", FinishScale<18>},
-    {"q4_1", {3, 32, 20}, 4.61, "q4_1", FinishScaleMin<20, 15>},
-    {"q5_0", {6, 32, 22}, 9.25, "q5_0", FinishScale<22>},
-    {"q5_1", {7, 32, 24}, 9.23, "q5_1", FinishScaleMin<24, 31>},
-    {"q2_k", {10, 256, 84}, 9.84, "q4_0", FinishTwoBits},
-    {"q3_k", {11, 256, 110}, 43.3, "q4_0", FinishSigned<110, 96, 12, 108>},
-    {"q4_k", {12, 256, 144}, 168.3, "q5_0", FinishSubBlocks<144, 15>},
-    {"q5_k", {13, 256, 176}, 337.2, "q5_1", FinishSubBlocks<176, 31>},
-    {"q6_k", {14, 256, 210}, 1366, "q8_0", FinishSigned<210, 192, 16, 208>},
-    {"iq4_nl", {20, 32, 18}, 67.4, "iq4_nl", FinishScale<18>},
-    {"iq4_xs", {23, 256, 136}, 1246, "iq4_nl", FinishSigned<136, 2, 6, 0>},
-    {"mxfp4", {39, 32, 17}, 5.85, "mxfp4", FinishMxfp4},
+    {Format::kF32, 18918.6, FinishF32},
+    {Format::kF16, 73.9, FinishHalf<F32ToF16>},
+    {Format::kBF16, 73.9, FinishHalf<F32ToBf16>},
+    {Format::kQ8_0, 73.6, FinishBytes},
+    {Format::kQ4_0, 4.64, FinishScale<18>},
+    {Format::kQ4_1, 4.61, FinishScaleMin<20, 15>},
+    {Format::kQ5_0, 9.25, FinishScale<22>},
+    {Format::kQ5_1, 9.23, FinishScaleMin<24, 31>},
+    {Format::kQ2_K, 9.84, FinishTwoBits},
+    {Format::kQ3_K, 43.3, FinishSigned<110, 96, 12, 108>},
+    {Format::kQ4_K, 168.3, FinishSubBlocks<144, 15>},
+    {Format::kQ5_K, 337.2, FinishSubBlocks<176, 31>},
+    {Format::kQ6_K, 1366, FinishSigned<210, 192, 16, 208>},
+    {Format::kIQ4_NL, 67.4, FinishScale<18>},
+    {Format::kIQ4_XS, 1246, FinishSigned<136, 2, 6, 0>},
+    {Format::kMXFP4, 5.85, FinishMxfp4},
 };
 
 }  // namespace
 
-const BlockType* FindBlockType(std::string_view name) {
-  for (const BlockType& type : kTypes) {
-    if (type.name == name) return &type;
-  }
-  return nullptr;
+const BlockType& BlockTypeOf(Format format) {
+  const auto* found = std::ranges::find(kTypes, format, &BlockType::format);
+  SLUICE_CHECK(found != std::end(kTypes));
+  return *found;
 }
-
-std::span<const BlockType> AllBlockTypes() { return kTypes; }
 
 void FillBlocks(const BlockType& type, double rms, RandomWords* bits, RandomWords* scales,
                 std::span<std::byte> out) {

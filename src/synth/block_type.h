@@ -9,27 +9,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
-#include "checkpoint/gguf_writer.h"
 #include "synth/random_words.h"
+#include "tensor/format.h"
 
 namespace sluice {
 
 struct BlockType {
-  const char* name;  // as GGUF calls it, in lower case: "q4_k"
-  GgufTensorType gguf;
-  double unit_rms;       // of the weights where the block's own scale is 1
-  const char* fallback;  // the type that llama.cpp takes for rows that blocks of 256 do not divide
+  Format format;
+  double unit_rms;  // of the weights where the block's own scale is 1
   // Sets scales, and what else random bits may not be, in whole blocks.
   void (*finish)(std::span<std::byte> blocks, float scale, RandomWords* random);
-
-  int64_t row_bytes(int64_t cols) const { return cols / gguf.block_elements * gguf.block_bytes; }
 };
 
-// Null where there is none of this name.
-const BlockType* FindBlockType(std::string_view name);
-std::span<const BlockType> AllBlockTypes();
+const BlockType& BlockTypeOf(Format format);
 
 // Whole blocks of weights with this root mean square. Bits come from `bits` and scales from
 // `scales`: two rows with the same scales and partly the same bits are partly the same weights.

@@ -106,7 +106,7 @@ void WriteShapeKeys(const ModelShape& shape, const FileType& file, GgufWriter* o
   out->AddString("general.name",
                  fmt::format("{}, {} layers of random weights", shape.name, shape.layers));
   out->AddU32("general.file_type", file.number);
-  if (FindBlockType(file.base)->gguf.block_elements > 1) {
+  if (file.quantized()) {
     out->AddU32("general.quantization_version", 2);
   }
   number("block_count", shape.layers);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "checkpoint/gguf_writer.h"
-#include "synth/file_type.h"
+#include "quantize/file_type.h"
 #include "synth/model_shape.h"
 
 namespace sluice {

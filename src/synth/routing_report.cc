@@ -1,6 +1,5 @@
 // What the first router would choose, computed from the definition: norm, logits, the largest few.
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <list>
 #include <numeric>
@@ -20,7 +19,7 @@ namespace {
 std::vector<float> NormedEmbedding(const SynthOptions& options, const SynthTensor& embedding,
                                    const FormatSpec& format, int64_t token) {
   const int64_t hidden = options.shape.hidden;
-  std::vector<std::byte> row(static_cast<size_t>(embedding.type->row_bytes(hidden)));
+  std::vector<std::byte> row(static_cast<size_t>(format.row_bytes(hidden)));
   FillEmbeddingRow(*embedding.type, embedding.rms, options.habits, options.seed, token, row);
   std::vector<float> x(static_cast<size_t>(hidden));
   format.decode(row.data(), hidden / format.block_elements, x.data());
@@ -95,14 +94,10 @@ RoutingReport Summarise(const std::vector<std::vector<int>>& chosen, int experts
 
 }  // namespace
 
-std::optional<RoutingReport> ReportRouting(const SynthOptions& options, int64_t tokens) {
+RoutingReport ReportRouting(const SynthOptions& options, int64_t tokens) {
   const ModelShape& shape = options.shape;
   const std::vector<SynthTensor> tensors = ListTensors(shape, *options.file);
   const SynthTensor& embedding = tensors.front();
-  std::string name = embedding.type->name;
-  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  const std::optional<Format> format = FormatByName(name);
-  if (!format) return std::nullopt;
   const auto router = std::ranges::find_if(
       tensors, [](const SynthTensor& t) { return t.name.find("ffn_gate_inp.") != t.name.npos; });
   std::vector<float> weights(static_cast<size_t>(shape.experts * shape.hidden));
@@ -119,7 +114,8 @@ std::optional<RoutingReport> ReportRouting(const SynthOptions& options, int64_t 
   chosen.reserve(text.size());
   for (const int32_t token : text) {
     chosen.push_back(
-        Choose(NormedEmbedding(options, embedding, Spec(*format), token), weights, experts, top_k));
+        Choose(NormedEmbedding(options, embedding, Spec(embedding.type->format), token), weights,
+               experts, top_k));
   }
   return Summarise(chosen, experts, top_k);
 }

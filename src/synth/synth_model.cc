@@ -23,7 +23,7 @@ Status MakeTensor(const SynthTensor& tensor, const SynthOptions& options, const 
   const int64_t cols = tensor.shape.back();
   const int64_t rows =
       std::accumulate(tensor.shape.begin(), tensor.shape.end() - 1, int64_t{1}, std::multiplies());
-  const auto row_bytes = static_cast<uint64_t>(tensor.type->row_bytes(cols));
+  const auto row_bytes = static_cast<uint64_t>(Spec(tensor.type->format).row_bytes(cols));
   const int64_t rows_at_once =
       std::clamp<int64_t>(static_cast<int64_t>(kPieceBytes / row_bytes), 1, rows);
   std::vector<std::byte> piece(static_cast<uint64_t>(rows_at_once) * row_bytes);
@@ -88,7 +88,7 @@ Status WriteSynthModel(const SynthOptions& options, const std::string& path,
   WriteTokenizerKeys(options.shape, &out);
   const std::vector<SynthTensor> tensors = ListTensors(options.shape, *options.file);
   for (const SynthTensor& tensor : tensors) {
-    out.AddTensor(tensor.name, tensor.type->gguf, tensor.shape);
+    out.AddTensor(tensor.name, tensor.type->format, tensor.shape);
   }
   SLUICE_TRY(out.Begin());
   uint64_t done = 0;

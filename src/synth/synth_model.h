@@ -3,11 +3,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
+#include "quantize/file_type.h"
 #include "sluice/status.h"
-#include "synth/file_type.h"
 #include "synth/model_shape.h"
 #include "synth/token_embedding.h"
 
@@ -36,7 +35,6 @@ struct RoutingReport {
   double chance_tenth = 0;  // the first two if every choice were a fair draw
   double chance_repeated = 0;
 };
-// Nullopt where the embedding has a format that we cannot read.
-std::optional<RoutingReport> ReportRouting(const SynthOptions& options, int64_t tokens);
+RoutingReport ReportRouting(const SynthOptions& options, int64_t tokens);
 
 }  // namespace sluice

@@ -44,16 +44,21 @@ class Lister {
   void Plain(std::string name, std::vector<int64_t> dimensions, TensorContent content, double rms) {
     tensors_.push_back({.name = std::move(name),
                         .shape = std::move(dimensions),
-                        .type = FindBlockType("f32"),
+                        .type = &BlockTypeOf(Format::kF32),
                         .content = content,
                         .rms = rms});
   }
   void Norm(const char* part, int64_t size) { Plain(Name(part), {size}, TensorContent::kOnes, 0); }
   void Tensor(std::string name, MatrixRole role, std::vector<int64_t> dimensions, double gain) {
     const int64_t cols = dimensions.back();
+    const ModelSize size{.layers = shape_.layers,
+                         .experts = shape_.experts,
+                         .heads_per_kv_head = shape_.heads / shape_.kv_heads};
+    const MatrixPlace place{
+        .role = role, .layer = layer_, .cols = cols, .of_experts = dimensions.size() == 3};
     tensors_.push_back({.name = std::move(name),
                         .shape = std::move(dimensions),
-                        .type = &MatrixType(file_, shape_, role, layer_, cols),
+                        .type = &BlockTypeOf(MatrixFormat(file_, size, place)),
                         .content = TensorContent::kRandom,
                         .rms = gain / std::sqrt(static_cast<double>(cols))});
   }
@@ -90,7 +95,7 @@ class Lister {
     Matrix(Name("attn_kv_a_mqa"), MatrixRole::kOther, shape_.kv_latent + shape_.rope_dim,
            shape_.hidden, 1);
     Norm("attn_kv_a_norm", shape_.kv_latent);
-    Matrix(Name("attn_kv_b"), MatrixRole::kOther, shape_.heads * 2 * shape_.head_dim,
+    Matrix(Name("attn_kv_b"), MatrixRole::kAttentionV, shape_.heads * 2 * shape_.head_dim,
            shape_.kv_latent, 1);
     Matrix(Name("attn_output"), MatrixRole::kAttentionOut, shape_.hidden,
            shape_.heads * shape_.head_dim, Residual());

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "quantize/file_type.h"
 #include "synth/block_type.h"
-#include "synth/file_type.h"
 #include "synth/model_shape.h"
 
 namespace sluice {
