@@ -86,9 +86,10 @@ Result<const Architecture*> FindArchitecture(const Checkpoint& checkpoint) {
   std::string known;
   for (const Architecture* architecture : kArchitectures) {
     const std::string_view candidate = gguf ? architecture->gguf_name : architecture->model_type;
-    if (candidate.empty()) continue;
     if (candidate == name) return architecture;
-    known += (known.empty() ? "" : ", ") + std::string(candidate);
+    if (known.find(candidate) == std::string::npos) {
+      known += (known.empty() ? "" : ", ") + std::string(candidate);
+    }
   }
   return UnsupportedError(fmt::format("{}: architecture '{}' is not supported; supported are {}",
                                       checkpoint.metadata.source(), name, known));

@@ -48,8 +48,8 @@ struct TensorNames {
 };
 
 struct Architecture {
-  std::string_view gguf_name;   // general.architecture; "": another entry reads these files
-  std::string_view model_type;  // config.json; "": none
+  std::string_view gguf_name;   // general.architecture; entries that share one read it alike
+  std::string_view model_type;  // config.json
   Result<ModelSpec> (*from_gguf)(const Metadata& metadata);
   Result<ModelSpec> (*from_hugging_face)(const Metadata& metadata);
   TensorNames gguf_names;

@@ -151,6 +151,7 @@ Status ReadYarn(const Metadata& metadata, const Yarn& defaults, Rope* rope) {
   SLUICE_TRY_ASSIGN(const double mscale_all_dim, number("mscale_all_dim", 0));
   StretchByYarn(yarn, rope->theta, &rope->frequencies);
   rope->factor = yarn.factor;
+  rope->yarn = yarn;
   double magnitude = YarnSharpening(yarn.factor, 1);
   if (mscale != 0 && mscale_all_dim != 0) {
     magnitude = YarnSharpening(yarn.factor, mscale) / YarnSharpening(yarn.factor, mscale_all_dim);
@@ -167,6 +168,8 @@ Status ReadLlama3(const Metadata& metadata, Rope* rope) {
   SLUICE_TRY_ASSIGN(scaling.original_context,
                     RopeNumber(metadata, "original_max_position_embeddings", 8192));
   StretchByLlama3(scaling, &rope->frequencies);
+  rope->factor = scaling.factor;
+  rope->llama3 = scaling;
   return {};
 }
 
@@ -190,6 +193,7 @@ Result<Rope> ReadHuggingFaceRope(const Metadata& metadata, int64_t dims, const Y
   } else if (rope.scaling == "linear") {
     SLUICE_TRY_ASSIGN(const double factor, RopeNumber(metadata, "factor", 1));
     for (float& f : rope.frequencies) f = static_cast<float>(f / factor);
+    rope.factor = factor;
   } else if (rope.scaling != "default") {
     return UnsupportedError(
         fmt::format("{}: RoPE scaling '{}' is not supported", metadata.source(), rope.scaling));

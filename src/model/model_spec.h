@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/rope.h"
 #include "routing/router_rule.h"
 #include "tensor/ffn_activation.h"
 
@@ -38,6 +39,9 @@ struct Rope {
   float magnitude = 1;           // of cosine and sine: YaRN's attention factor
   std::string scaling = "none";  // its kind
   double factor = 1;             // and how far it stretches
+  // What `frequencies` were made with, as Hugging Face's files say it.
+  std::optional<Yarn> yarn;
+  std::optional<Llama3Scaling> llama3;
 
   int64_t dims() const { return 2 * static_cast<int64_t>(frequencies.size()); }
 };

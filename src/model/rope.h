@@ -18,6 +18,7 @@ struct Yarn {
   double beta_fast = 32;    // turns within the original context above which a pair stays
   double beta_slow = 1;     // and below which it is slowed by the whole factor
   bool whole_pairs = true;  // the borders are rounded to whole pairs
+  double score_weight = 0;  // DeepSeek-V2: how much it sharpens scores (`mscale_all_dim`)
 };
 void StretchByYarn(const Yarn& yarn, float theta, std::vector<float>* frequencies);
 // 0.1 * weight * ln(factor) + 1: how YaRN sharpens attention.

@@ -134,7 +134,44 @@ std::vector<SplitStep> StepsOf(std::string_view name) {
   return {};
 }
 
+// One name of each sequence; what merges whole words comes before what does not.
+constexpr std::array<std::string_view, 9> kDistinctNames{
+    "gpt-2",     "qwen2",        "llama-bpe",      "dbrx",       "gpt-4o",
+    "starcoder", "deepseek-llm", "deepseek-coder", "deepseek-v3"};
+
+// Where the sequences differ: digits, contractions, line ends, spaces, marks, scripts, case.
+constexpr std::string_view kProbe =
+    "Hello world's I'LL we've 1234567 x12 3.14  two   three\t\tfour\n\n five\r\n  six \n seven!? "
+    "...\n\n(eight) #tag @you $100 a_b-c/d camelCase HTTPServer naïve Ünïcöde е́ж Привет "
+    "你好，世界！こんにちは カタカナ 한국어 ١٢٣ ½ Ⅷ ² 🙂🙂 \u00A0\u3000x—y ‘q’ «r» \u0301a "
+    " ";
+
+bool SplitsAlike(const std::vector<SplitStep>& a, const std::vector<SplitStep>& b) {
+  const auto first = PreTokenizer::Create(a);
+  const auto second = PreTokenizer::Create(b);
+  return first.ok() && second.ok() && first->Split(kProbe) == second->Split(kProbe);
+}
+
+bool SamePatterns(const std::vector<SplitStep>& a, const std::vector<SplitStep>& b) {
+  return std::ranges::equal(a, b, [](const SplitStep& x, const SplitStep& y) {
+    return x.pattern == y.pattern && x.behavior == y.behavior && x.invert == y.invert;
+  });
+}
+
 }  // namespace
+
+std::optional<std::string_view> NameOfPreTokenizer(const Vocabulary& vocabulary) {
+  for (const auto alike : {SamePatterns, SplitsAlike}) {
+    for (const std::string_view name : kDistinctNames) {
+      Vocabulary named;
+      if (!ApplyNamedPreTokenizer(name, &named).ok()) continue;
+      const bool same_merges =
+          named.rules.ignore_merges == vocabulary.rules.ignore_merges || name != "llama-bpe";
+      if (same_merges && alike(named.steps, vocabulary.steps)) return name;
+    }
+  }
+  return std::nullopt;
+}
 
 Status ApplyNamedPreTokenizer(std::string_view name, Vocabulary* vocabulary) {
   std::vector<SplitStep> steps = StepsOf(name);

@@ -98,5 +98,23 @@ TEST(PreTokenizerTest, SaysWhichNameItDoesNotKnow) {
   EXPECT_FALSE(PreTokenizer::Create({{.pattern = "("}}).ok());
 }
 
+TEST(NameOfPreTokenizerTest, EveryNameIsFoundAgain) {
+  for (const char* name : {"gpt-2", "qwen2", "llama-bpe", "dbrx", "gpt-4o", "starcoder",
+                           "deepseek-llm", "deepseek-coder", "deepseek-v3"}) {
+    Vocabulary vocabulary;
+    ASSERT_TRUE(ApplyNamedPreTokenizer(name, &vocabulary).ok());
+    EXPECT_EQ(NameOfPreTokenizer(vocabulary), name);
+  }
+}
+
+TEST(NameOfPreTokenizerTest, AnotherSpellingOfAPatternIsKnownByWhatItDoes) {
+  Vocabulary vocabulary;
+  ASSERT_TRUE(ApplyNamedPreTokenizer("starcoder", &vocabulary).ok());
+  vocabulary.steps[0].pattern = R"([\p{N}])";
+  EXPECT_EQ(NameOfPreTokenizer(vocabulary), "starcoder");
+  vocabulary.steps = {{.pattern = R"(\w+)"}};
+  EXPECT_FALSE(NameOfPreTokenizer(vocabulary).has_value());
+}
+
 }  // namespace
 }  // namespace sluice

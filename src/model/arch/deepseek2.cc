@@ -67,6 +67,7 @@ Result<ModelSpec> FromHuggingFace(const Metadata& metadata) {
   SLUICE_TRY_ASSIGN(const double old_style, metadata.FloatOr("rope_scaling.mscale_all_dim", 0));
   SLUICE_TRY_ASSIGN(const double weight,
                     metadata.FloatOr("rope_parameters.mscale_all_dim", old_style));
+  if (a.rope.yarn) a.rope.yarn->score_weight = weight;
   Finish(a.rope.scaling == "yarn" ? YarnSharpening(a.rope.factor, weight) : 1, &spec);
   SLUICE_TRY_ASSIGN(const std::string method, metadata.StringOr("topk_method", "greedy"));
   if (method == "greedy") {

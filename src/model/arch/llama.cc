@@ -45,7 +45,7 @@ const Architecture kLlama = {.gguf_name = "llama",
                              .hugging_face_names = CommonHuggingFaceNames()};
 
 extern const Architecture kMixtral;
-const Architecture kMixtral = {.gguf_name = "",
+const Architecture kMixtral = {.gguf_name = "llama",
                                .model_type = "mixtral",
                                .from_gguf = FromGguf,
                                .from_hugging_face = FromHuggingFace,
