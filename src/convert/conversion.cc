@@ -1,0 +1,182 @@
+#include "convert/conversion.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "base/byte_size.h"
+#include "base/memory.h"
+#include "convert/model_keys.h"
+#include "convert/tensor_writer.h"
+#include "convert/tokenizer_keys.h"
+#include "model/vocabulary.h"
+
+namespace sluice {
+namespace {
+
+// What code, stacks and small allocations may still take.
+constexpr uint64_t kMarginBytes = 8U << 20;
+// More rows at once make nothing faster.
+constexpr uint64_t kMostBufferBytes = 64U << 20;
+
+std::string FolderName(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path + "/").parent_path();
+  return folder.filename().string();
+}
+
+Result<std::string> ChatTemplate(const Checkpoint& checkpoint) {
+  if (checkpoint.tokenizer_config_json.empty()) return std::string();
+  SLUICE_TRY_ASSIGN(const Metadata config,
+                    MetadataFromJson(checkpoint.tokenizer_config_json, "tokenizer_config.json"));
+  // A list of several templates is flattened away; models that have one also ship it alone.
+  const Result<std::string> text = config.StringOr("chat_template", "");
+  return text.ok() ? *text : std::string();
+}
+
+// Tokens that config.json names and the tokenizer's own files do not: GGUF has one place for both.
+Status AddConfiguredIds(const Metadata& config, Vocabulary* vocabulary) {
+  const auto read = [&](const char* key, std::optional<TokenId>* id) -> Status {
+    SLUICE_TRY_ASSIGN(const int64_t value, config.IntOr(key, -1, kMaxPieces, -1));
+    const bool known = value >= 0 && value < std::ssize(vocabulary->pieces);
+    if (!id->has_value() && known) *id = static_cast<TokenId>(value);
+    return {};
+  };
+  SLUICE_TRY(read("bos_token_id", &vocabulary->special.bos));
+  return read("pad_token_id", &vocabulary->special.pad);
+}
+
+void AddFileKeys(const FileType& file, KeyList* keys) {
+  keys->Add("general.file_type", file.number);
+  if (file.quantized()) keys->Add("general.quantization_version", uint32_t{2});
+}
+
+}  // namespace
+
+Result<Conversion> Conversion::Plan(Model source, const ConversionOptions& options) {
+  Conversion conversion(std::move(source), *options.file);
+  const bool gguf = conversion.source_.checkpoint.kind == CheckpointKind::kGguf;
+  SLUICE_TRY(gguf ? conversion.PlanGguf(options) : conversion.PlanDirectory(options));
+  return conversion;
+}
+
+Status Conversion::PlanDirectory(const ConversionOptions& options) {
+  const Checkpoint& checkpoint = source_.checkpoint;
+  SLUICE_TRY_ASSIGN(const Architecture* architecture, FindArchitecture(checkpoint));
+  architecture_ = architecture->gguf_name;
+  std::string name = options.name.empty() ? source_.spec.name : options.name;
+  if (name.empty()) name = FolderName(checkpoint.path);
+  keys_.Add("general.type", std::string("model"));
+  keys_.Add("general.name", std::move(name));
+  AddFileKeys(*file_, &keys_);
+  AddModelKeys(*architecture, source_.spec, &keys_);
+  // The keys are read as a reader of the file will: what they do not say would be lost.
+  Metadata read = keys_.AsMetadata(checkpoint.path);
+  read.Insert("general.architecture", architecture_);
+  SLUICE_TRY_ASSIGN(const ModelSpec spec, architecture->from_gguf(read));
+  SLUICE_TRY(CheckSameModel(source_.spec, spec).Annotate(checkpoint.path));
+  if (source_.tokenizer != nullptr) {
+    SLUICE_TRY_ASSIGN(Vocabulary vocabulary, VocabularyOf(checkpoint));
+    SLUICE_TRY(AddConfiguredIds(checkpoint.metadata, &vocabulary));
+    SLUICE_TRY(AddTokenizerKeys(vocabulary, source_.spec.vocab, options.pre_tokenizer, &keys_)
+                   .Annotate(checkpoint.path));
+    SLUICE_TRY_ASSIGN(std::string chat_template, ChatTemplate(checkpoint));
+    if (!chat_template.empty()) keys_.Add("tokenizer.chat_template", std::move(chat_template));
+  } else {
+    keys_.Add("tokenizer.ggml.model", std::string("none"));
+  }
+  tensors_ = TensorsOfDirectory(source_, *architecture, *file_, spec.attention.rope.layout);
+  return {};
+}
+
+Status Conversion::PlanGguf(const ConversionOptions& options) {
+  const Checkpoint& checkpoint = source_.checkpoint;
+  SLUICE_TRY_ASSIGN(architecture_, checkpoint.metadata.String("general.architecture"));
+  AddFileKeys(*file_, &keys_);
+  if (!options.name.empty()) keys_.Add("general.name", options.name);
+  // What the writer says itself, and what was true of the old file only.
+  std::set<std::string, std::less<>> left_out = {
+      "general.architecture", "general.alignment",
+      "general.file_type",    "split.no",
+      "split.count",          "general.quantization_version",
+      "split.tensors.count"};
+  if (!options.name.empty()) left_out.insert("general.name");
+  SLUICE_TRY_ASSIGN(std::vector<EncodedKey> keys,
+                    ReadEncodedKeys(checkpoint.tensors.files().front().get()));
+  for (EncodedKey& key : keys) {
+    if (!left_out.contains(key.name)) copied_keys_.push_back(std::move(key));
+  }
+  tensors_ = TensorsOfGguf(source_, *file_);
+  return {};
+}
+
+uint64_t Conversion::target_bytes() const {
+  uint64_t bytes = 0;
+  for (const TargetTensor& tensor : tensors_) bytes += tensor.bytes();
+  return bytes;
+}
+
+uint64_t Conversion::least_buffer_bytes() const {
+  uint64_t most = 0;
+  for (const TargetTensor& tensor : tensors_) {
+    most = std::max(most, TensorWriter::LeastBufferBytes(tensor));
+  }
+  return most;
+}
+
+// The source's files, their lengths and when they were changed.
+std::string Conversion::Sources() const {
+  std::string text;
+  for (const auto& file : source_.checkpoint.tensors.files()) {
+    struct stat status = {};
+    const bool there = stat(file->name().c_str(), &status) == 0;
+    text += fmt::format("{} {} {}.{}\n", file->name(), file->bytes(),
+                        there ? status.st_mtim.tv_sec : 0, there ? status.st_mtim.tv_nsec : 0);
+  }
+  return text;
+}
+
+Status Conversion::Write(const std::string& path, const WriteOptions& options,
+                         ThreadPool* pool) const {
+  SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, architecture_));
+  for (const EncodedKey& key : copied_keys_) out.AddEncoded(key.name, key.type_and_value);
+  keys_.WriteTo(&out);
+  for (const TargetTensor& tensor : tensors_) {
+    out.AddTensor(tensor.name, tensor.format, tensor.shape);
+  }
+  const uint64_t taken = ResidentBytes() + kMarginBytes;
+  const uint64_t least = least_buffer_bytes();
+  if (taken + least > options.ram_budget) {
+    return ResourceExhaustedError(fmt::format(
+        "a RAM budget of {} is too small to convert {}: the program and the model's headers take "
+        "{}, and the largest piece that is converted at once {}. Raise --ram-budget to {}MiB",
+        FormatByteSize(options.ram_budget), source_.checkpoint.path, FormatByteSize(taken),
+        FormatByteSize(least), ((taken + least) >> 20) + 1));
+  }
+  SLUICE_TRY_ASSIGN(const GgufWriter::Place place, out.BeginOrContinue(Sources()));
+  const uint64_t buffer = std::max(least, std::min(options.ram_budget - taken, kMostBufferBytes));
+  TensorWriter writer(buffer, pool, &out);
+  uint64_t done = 0;
+  const uint64_t total = target_bytes();
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const uint64_t there = i == place.tensor ? place.bytes : 0;
+    if (i < place.tensor) {
+      done += tensors_[i].bytes();
+      continue;
+    }
+    done += there;
+    const auto advance = [&](uint64_t bytes) -> Status {
+      done += bytes;
+      if (!options.progress || options.progress(done, total)) return {};
+      return CancelledError(
+          fmt::format("{}: interrupted; the same command goes on from {}.partial", path, path));
+    };
+    SLUICE_TRY(writer.Write(tensors_[i], there, advance));
+  }
+  return out.Finish();
+}
+
+}  // namespace sluice

@@ -1,0 +1,48 @@
+// The numbers of one tensor: read, put into order, quantized, written, some rows at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "checkpoint/gguf_writer.h"
+#include "convert/target_tensor.h"
+#include "sluice/status.h"
+
+namespace sluice {
+
+class TensorWriter {
+ public:
+  // REQUIRES: buffer_bytes >= LeastBufferBytes() of every tensor that is written.
+  TensorWriter(uint64_t buffer_bytes, ThreadPool* pool, GgufWriter* out)
+      : buffer_bytes_(buffer_bytes), pool_(*pool), out_(*out) {}
+
+  // Room for one row, and for a whole part that lies transposed.
+  static uint64_t LeastBufferBytes(const TargetTensor& tensor);
+
+  // All of the tensor but its first `skip` bytes, which are in the file. `advance` gets the bytes
+  // that each piece added. Fails where a number is not finite.
+  Status Write(const TargetTensor& tensor, uint64_t skip,
+               const std::function<Status(uint64_t)>& advance);
+
+ private:
+  Status ReadRows(const TargetTensor& tensor, int64_t first, int64_t count);
+  Status ReadPart(const TargetTensor& tensor, const TensorExtent& part, int64_t part_begin,
+                  int64_t first, int64_t count, float* out);
+  Status ReadTurned(const TensorExtent& part, int64_t first, int64_t count, float* out);
+  Status CopyRows(const TargetTensor& tensor, int64_t first, int64_t count);
+  Status Encode(const TargetTensor& tensor, int64_t first, int64_t count);
+
+  const uint64_t buffer_bytes_;
+  ThreadPool& pool_;
+  GgufWriter& out_;
+  std::vector<std::byte> raw_;     // rows as the source has them
+  std::vector<std::byte> turned_;  // a part that lies transposed
+  const TensorExtent* turned_part_ = nullptr;
+  std::vector<float> floats_;       // [rows, cols]
+  std::vector<std::byte> encoded_;  // rows as the file will have them
+};
+
+}  // namespace sluice

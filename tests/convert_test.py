@@ -1,0 +1,301 @@
+"""`sluice convert`: its files against those that the gguf package wrote of the same weights, as the
+engine computes them, and after interruptions of every kind."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from sluice_process import CHECKPOINTS, PROGRAM, run_with_stats, sluice
+
+try:
+    import gguf
+    import numpy as np
+except ImportError:
+    gguf = None
+
+ROOT = pathlib.Path(CHECKPOINTS or ".")
+# Rows of Q and K change places, so sums have another order: close, not equal.
+PAIRED = {"mixtral", "llama", "deepseek"}
+# Directory -> the file of the same weights, where it is not called like it.
+FILES = {"deepseek2-lite-f32": "deepseek2-lite-mla-f32", "deepseek2-f32": "deepseek2-mla-f32",
+         "qwen3moe-f32-sharded": "qwen3moe-f32"}
+PROMPT = ("-p", "the world is slow and the cache is fast", "-n", "4", "--ignore-eos", "--kv-cache", "f32",
+          "--ram-budget", "512MiB")
+
+
+def directories():
+    return sorted(path for path in ROOT.iterdir() if path.is_dir())
+
+
+def golden_file(directory):
+    return ROOT / (FILES.get(directory.name, directory.name) + ".gguf")
+
+
+def convert(source, target, *arguments):
+    done = sluice("convert", source, "-o", target, *arguments)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return done.stdout.decode()
+
+
+def fields(reader):
+    return {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
+
+
+def tensors(path):
+    return {t.name: t for t in gguf.GGUFReader(path).tensors}
+
+
+def types(path):
+    return {name: t.tensor_type.name for name, t in tensors(path).items()}
+
+
+def in_folder(test):
+    def run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            test(self, pathlib.Path(folder))
+    return run
+
+
+@unittest.skipIf(gguf is None or not CHECKPOINTS, "needs the gguf package and the checkpoints: make setup")
+class GgufPackageTest(unittest.TestCase):
+    @in_folder
+    def test_floats_of_every_directory_are_the_packages_byte_for_byte(self, folder):
+        seen = 0
+        for directory in directories():
+            kind = directory.name.split("-")[-1].replace("sharded", "f32")
+            if not golden_file(directory).exists():
+                continue
+            with self.subTest(directory.name):
+                seen += 1
+                path = folder / "model.gguf"
+                convert(directory, path, "--type", kind)
+                ours, theirs = tensors(path), tensors(golden_file(directory))
+                self.assertEqual(ours.keys(), theirs.keys())
+                for name, tensor in theirs.items():
+                    self.assertEqual(ours[name].tensor_type, tensor.tensor_type, name)
+                    self.assertEqual(list(ours[name].shape), list(tensor.shape), name)
+                    self.assertEqual(ours[name].data.tobytes(), tensor.data.tobytes(), name)
+        self.assertGreaterEqual(seen, 19)
+
+    @in_folder
+    def test_what_rounding_defines_is_the_packages_too(self, folder):
+        for model in ("qwen3moe", "olmoe", "mixtral"):
+            for kind in ("q8_0", "q4_0"):
+                path = folder / "model.gguf"
+                convert(ROOT / f"{model}-f32", path, "--type", kind)
+                ours, theirs = tensors(path), tensors(ROOT / f"{model}-{kind}.gguf")
+                for name, tensor in theirs.items():
+                    # An output matrix gets six bits at least, which the golden files did not know.
+                    if tensor.tensor_type != ours[name].tensor_type:
+                        self.assertIn(ours[name].tensor_type.name, ("Q6_K", "Q8_0"), name)
+                        continue
+                    self.assertEqual(ours[name].data.tobytes(), tensor.data.tobytes(), (model, kind, name))
+
+    @in_folder
+    def test_keys_say_what_the_packages_do(self, folder):
+        # Sizes of what no tensor has, and how the file calls itself.
+        left_out = {"general.name", "general.size_label", "general.quantization_version"}
+        for directory in directories():
+            if not golden_file(directory).exists() or not directory.name.endswith("-f32"):
+                continue
+            with self.subTest(directory.name):
+                path = folder / "model.gguf"
+                convert(directory, path, "--type", "f32")
+                ours = fields(gguf.GGUFReader(path))
+                theirs = fields(gguf.GGUFReader(golden_file(directory)))
+                for name, value in theirs.items():
+                    # Each piece of a SentencePiece vocabulary has a score; only their order matters.
+                    if name in left_out or name.endswith(("feed_forward_length", "ggml.scores")):
+                        continue
+                    if isinstance(value, float):
+                        self.assertAlmostEqual(ours.get(name, 0.0), value, delta=1e-6 * abs(value), msg=name)
+                    elif name == "tokenizer.ggml.pre":  # two names of one splitting
+                        self.assertEqual(ours[name].replace("gpt-2", "olmo"), value)
+                    else:
+                        self.assertEqual(ours.get(name), value, name)
+
+    @in_folder
+    def test_every_type_is_readable_and_near(self, folder):
+        source = tensors(ROOT / "qwen3moe-f32.gguf")
+        rms = {}
+        for kind in ("f16", "q8_0", "q6_k", "q5_k_m", "q5_0", "q4_k_m", "iq4_xs", "q4_k_s", "q4_0", "mxfp4",
+                     "q3_k_m", "q2_k"):
+            path = folder / "model.gguf"
+            convert(ROOT / "qwen3moe-f32", path, "--type", kind)
+            tensor = tensors(path)["blk.1.ffn_gate_exps.weight"]
+            values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+            rms[kind] = np.sqrt(np.mean((values - source[tensor.name].data) ** 2)) / source[tensor.name].data.std()
+        self.assertEqual(sorted(rms, key=rms.get)[:4], ["f16", "q8_0", "q6_k", "q5_k_m"])
+        self.assertLess(rms["q4_k_m"], 0.08)
+        self.assertLess(rms["q2_k"], 0.3)
+
+    @in_folder
+    def test_gguf_to_gguf_keeps_the_keys_and_what_is_of_the_type_already(self, folder):
+        source = ROOT / "mixtral-q8_0.gguf"
+        path = folder / "model.gguf"
+        convert(source, path, "--type", "q8_0")
+        ours, theirs = gguf.GGUFReader(path), gguf.GGUFReader(source)
+        self.assertEqual(fields(ours), fields(theirs))
+        for name, tensor in tensors(source).items():
+            self.assertEqual(tensors(path)[name].data.tobytes(), tensor.data.tobytes(), name)
+        convert(source, path, "--type", "q4_k_m", "--name", "smaller")
+        self.assertEqual(fields(gguf.GGUFReader(path))["general.name"], "smaller")
+        kinds = types(path)
+        self.assertEqual(kinds["blk.0.attn_k.weight"], "Q8_0")  # eight experts
+        self.assertEqual(kinds["blk.0.attn_output.weight"], "Q5_K")
+        self.assertEqual(kinds["blk.0.ffn_gate_exps.weight"], "Q4_K")
+        self.assertEqual(kinds["blk.0.ffn_gate_inp.weight"], "F32")
+
+    @in_folder
+    def test_rows_that_no_block_of_256_divides(self, folder):
+        path = folder / "model.gguf"
+        convert(ROOT / "qwen3moe-odd-f32", path, "--type", "q4_k_m")
+        kinds = types(path)
+        self.assertEqual(kinds["blk.0.ffn_gate_exps.weight"], "Q5_0")
+        self.assertEqual(kinds["token_embd.weight"], "Q8_0")  # it is the output matrix, too
+        self.assertNotIn("output.weight", kinds)
+
+
+@unittest.skipIf(gguf is None or not CHECKPOINTS, "needs the gguf package and the checkpoints: make setup")
+class EngineTest(unittest.TestCase):
+    @in_folder
+    def test_floats_compute_what_the_directory_does(self, folder):
+        for directory in directories():
+            if not directory.name.endswith("-f32"):
+                continue
+            with self.subTest(directory.name):
+                path = folder / "model.gguf"
+                convert(directory, path, "--type", directory.name.split("-")[-1])
+                said, _, logits = run_with_stats("-m", directory, *PROMPT)
+                said_again, _, again = run_with_stats("-m", path, *PROMPT)
+                self.assertEqual(said, said_again)
+                if directory.name.split("-")[0] in PAIRED or directory.name.startswith("llama"):
+                    both = [np.frombuffer(x, np.float32) for x in (logits, again)]
+                    self.assertLess(np.abs(both[0] - both[1]).max(), 1e-4)
+                else:
+                    self.assertEqual(logits, again)
+
+    @in_folder
+    def test_text_becomes_the_same_tokens(self, folder):
+        text = "  The world, token by token:\n\n\tit's 12345 <|im_end|> é 你好 </s> reads  two ".encode()
+        for name in ("qwen3moe-f32", "olmoe-f32", "mixtral-f32"):
+            path = folder / "model.gguf"
+            convert(ROOT / name, path, "--type", "q8_0")
+            ours = sluice("tokenize", "-m", path, stdin=text)
+            self.assertEqual(ours.returncode, 0, ours.stderr)
+            self.assertEqual(ours.stdout, sluice("tokenize", "-m", ROOT / name, stdin=text).stdout, name)
+
+
+@unittest.skipIf(not CHECKPOINTS, "needs the checkpoints: make setup")
+class InterruptionTest(unittest.TestCase):
+    FLAGS = ("--type", "q4_k_m")
+
+    def start(self, path):
+        return subprocess.Popen([PROGRAM, "convert", ROOT / "qwen3moe-f32", "-o", path, *self.FLAGS, "-t", "1"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def stop_midway(self, path, stop, share):
+        """Stops when about `share` of the file is written; False if it was done before."""
+        partial = path.with_name(path.name + ".partial")
+        process = self.start(path)
+        while process.poll() is None:
+            if partial.exists() and partial.stat().st_size > share * 4.2 * 2**20:
+                process.send_signal(stop)
+                break
+            time.sleep(0.001)
+        said = process.communicate()[1].decode()
+        return process.returncode, said
+
+    @in_folder
+    def test_a_stopped_conversion_goes_on_to_the_same_bytes(self, folder):
+        convert(ROOT / "qwen3moe-f32", folder / "whole.gguf", *self.FLAGS)
+        whole = (folder / "whole.gguf").read_bytes()
+        stopped = 0
+        for stop in (signal.SIGINT, signal.SIGKILL):
+            path = folder / "stopped.gguf"
+            path.unlink(missing_ok=True)
+            for share in (0.01, 0.4, 0.8):
+                code, said = self.stop_midway(path, stop, share)
+                if code == 0:
+                    break
+                stopped += 1
+                self.assertFalse(path.exists())
+                self.assertNotEqual(path.with_name(path.name + ".partial").read_bytes()[:4], b"GGUF")
+                if stop == signal.SIGINT:
+                    self.assertEqual(code, 130, said)
+                    self.assertIn("stopped.gguf.partial", said)
+            convert(ROOT / "qwen3moe-f32", path, *self.FLAGS)
+            self.assertEqual(path.read_bytes(), whole)
+            self.assertEqual(sorted(os.listdir(folder)), ["stopped.gguf", "whole.gguf"])
+        self.assertGreater(stopped, 2)
+
+    @in_folder
+    def test_a_part_of_another_file_is_not_gone_on_with(self, folder):
+        path = folder / "model.gguf"
+        partial = folder / "model.gguf.partial"
+        for before in (b"", b"junk" * 1000, (ROOT / "qwen3moe-q8_0.gguf").read_bytes()[:100000]):
+            partial.write_bytes(before)
+            convert(ROOT / "qwen3moe-f32", path, "--type", "q8_0")
+            self.assertFalse(partial.exists())
+            done = sluice("run", "-m", path, "-p", "a", "-n", "1", "--ram-budget", "256MiB")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    @in_folder
+    def test_same_bytes_under_every_budget_and_number_of_threads(self, folder):
+        for model in ("gpt-oss-f32", "qwen3moe-f32"):
+            peaks, contents = [], set()
+            for flags in (("-t", "1"), ("-t", "3", "--ram-budget", "20MiB"), ("--ram-budget", "1GiB")):
+                path = folder / "model.gguf"
+                said = convert(ROOT / model, path, "--type", "q4_k_m", "--json", *flags)
+                peaks.append(json.loads(said)["peak_rss"])
+                contents.add(path.read_bytes())
+            self.assertEqual(len(contents), 1)
+            self.assertLessEqual(peaks[1], 20 << 20)
+
+
+class RefusalTest(unittest.TestCase):
+    @in_folder
+    def test_bad_flags_are_named_with_what_there_is(self, folder):
+        for flags, code, words in (
+                (("--type", "q9", "-o", folder / "x"), 2, ("q9", "q4_k_m")),
+                ((), 2, ("-o", "--dry-run")),
+                (("/no/such/model", "-o", folder / "x"), 4, ("/no/such/model",)),
+                (("-o", "/no/such/folder/x.gguf"), 1, ("/no/such/folder/x.gguf",)),
+                (("-o", folder), 2, ("folder",)),
+                (("-o", folder / "x", "--ram-budget", "2MiB"), 3, ("2.0 MiB", "--ram-budget"))):
+            with self.subTest(flags):
+                done = sluice("convert", *flags)
+                self.assertEqual(done.returncode, code, done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+        self.assertEqual(os.listdir(folder), [])
+
+    @in_folder
+    def test_a_dry_run_says_what_is_then_written(self, folder):
+        said = json.loads(sluice("convert", "--type", "q6_k", "--dry-run", "--json").stdout)
+        self.assertFalse(said["written"])
+        done = sluice("convert", "--type", "q6_k", "-o", folder / "x.gguf", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["bytes"], said["bytes"])
+        self.assertLess(said["bytes"], (folder / "x.gguf").stat().st_size)
+        self.assertLess((folder / "x.gguf").stat().st_size, said["bytes"] + (1 << 20))
+
+    @in_folder
+    def test_the_source_is_not_overwritten(self, folder):
+        path = folder / "x.gguf"
+        self.assertEqual(sluice("convert", "-o", path, "--type", "q8_0").returncode, 0)
+        before = path.read_bytes()
+        done = sluice("convert", path, "-o", path, "--type", "q4_0")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("source", done.stderr)
+        self.assertEqual(path.read_bytes(), before)
+
+
+if __name__ == "__main__":
+    print(f"testing {PROGRAM}")
+    unittest.main()
