@@ -4,8 +4,8 @@
     make_checkpoints.py OUT_DIR [--verbose]   writes the checkpoints, unless they are there
     make_checkpoints.py --manifest FILE       writes the list of checkpoints as JSON
 
-The bytes depend only on this file, on more_families.py, on tiny_tokenizers.py and on the pinned gguf and safetensors
-packages: every random number comes from raw PCG64 bits through exact integer arithmetic, so neither
+The bytes depend only on this file, on family.py, more_families.py, random_weights.py, tiny_tokenizers.py and on
+the pinned gguf and safetensors packages: every random number comes from raw PCG64 bits through exact integer arithmetic, so neither
 numpy's version nor the processor changes a weight. Logits for these checkpoints are made by
 make_goldens.py; see README.md.
 """
@@ -24,8 +24,12 @@ import safetensors
 from gguf import GGMLQuantizationType as QType
 from gguf import LlamaFileType as FileType
 
+import family
 import more_families
+import random_weights
 import tiny_tokenizers
+from family import permute
+from random_weights import integers, normal, raw_bits, to_bf16_bits
 
 
 @dataclass(frozen=True)
@@ -117,30 +121,6 @@ def manifest():
     return rows + more_families.manifest()
 
 
-# --- Random numbers ------------------------------------------------------------------------------
-
-
-def raw_bits(key, count):
-    """count random uint64, the same for the same key for ever."""
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
-    return np.random.PCG64(seed).random_raw(count)
-
-
-def normal(key, shape, std, mean=0.0):
-    """Nearly normal float32: the sum of four 16-bit integers (exact), scaled."""
-    quarters = raw_bits(key, math.prod(shape)).view(np.uint16).reshape(-1, 4)
-    total = quarters.sum(axis=1, dtype=np.int32) - 2 * 65535
-    unit = 1.0 / math.sqrt((65536.0**2 - 1.0) / 3.0)  # variance of the sum is 4 (65536^2 - 1) / 12
-    values = total.astype(np.float32) * np.float32(std * unit)
-    return (values + np.float32(mean)).reshape(shape)
-
-
-def integers(key, count, low, high):
-    """count integers in [low, high], as uint8 arithmetic needs them (high - low < 2^16)."""
-    bits = raw_bits(key, -(-count // 4)).view(np.uint16)[:count].astype(np.int64)
-    return low + (bits * (high - low + 1) >> 16)
-
-
 # --- Weights -------------------------------------------------------------------------------------
 
 
@@ -180,12 +160,6 @@ def tensor_specs(m):
 
 def float_weights(m):
     return {n: normal(f"{m.name}/{n}", *spec) for n, spec in tensor_specs(m).items()}
-
-
-def to_bf16_bits(x):
-    """float32 -> the upper 16 bits, rounded to nearest even. Finite input only."""
-    bits = x.view(np.uint32)
-    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
 
 
 def rounded(x, name):
@@ -252,12 +226,6 @@ def type_of(m, name, fmt):
         if name.endswith("attn_v"):
             return QType.Q8_0
     return GGUF_FORMATS[fmt][0]
-
-
-def permute(x, heads):
-    """Rows of Q or K from rotate-half order to the adjacent-pair order of GGUF's llama."""
-    rows, columns = x.shape
-    return x.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def encode(m, name, values, fmt):
@@ -594,7 +562,7 @@ def main():
     if not args.out_dir:
         parser.error("OUT_DIR is missing")
     stamp = args.out_dir / "stamp"
-    files = (__file__, more_families.__file__, tiny_tokenizers.__file__)
+    files = (__file__, *(m.__file__ for m in (family, more_families, random_weights, tiny_tokenizers)))
     sources = b"".join(Path(f).read_bytes() for f in files)
     digest = hashlib.sha256(sources).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:

@@ -47,12 +47,12 @@ def vectors():
     return tensors
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def write_or_check(description, tensors, what):
+    """The command line of such a script; the exit status."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("file", type=pathlib.Path)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    tensors = vectors()
     if not arguments.check:
         save_file(tensors, arguments.file)
         arguments.file.chmod(0o644)
@@ -60,9 +60,9 @@ def main():
     committed = load_file(arguments.file)
     same = committed.keys() == tensors.keys() and all(
         committed[key].tobytes() == tensors[key].tobytes() for key in tensors)
-    print("format vectors: " + ("as committed" if same else "DIFFERENT from the committed ones"))
+    print(f"{what}: " + ("as committed" if same else "DIFFERENT from the committed ones"))
     return 0 if same else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, vectors(), "format vectors"))

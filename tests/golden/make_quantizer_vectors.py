@@ -10,14 +10,12 @@ a few outliers. `edges` are blocks that quantizers stumble over. NAME.bytes and 
 square error that a straightforward search of scales reaches on `weights`, for the formats that leave scales
 to choose; a quantizer should not be worse.
 """
-import argparse
-import pathlib
 import sys
 
 import gguf
 import numpy as np
-from make_checkpoints import normal, raw_bits
-from safetensors.numpy import load_file, save_file
+from make_format_vectors import write_or_check
+from random_weights import normal, raw_bits
 
 ROWS, COLS = 8, 512
 ROUNDED = ("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -145,22 +143,5 @@ def vectors():
                       for name, error in errors.items()}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    tensors = vectors()
-    if not arguments.check:
-        save_file(tensors, arguments.file)
-        arguments.file.chmod(0o644)
-        return 0
-    committed = load_file(arguments.file)
-    same = committed.keys() == tensors.keys() and all(
-        committed[key].tobytes() == tensors[key].tobytes() for key in tensors)
-    print("quantizer vectors: " + ("as committed" if same else "DIFFERENT from the committed ones"))
-    return 0 if same else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, vectors(), "quantizer vectors"))
