@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "checkpoint/gguf.h"
+#include "checkpoint/packed_matrix.h"
 #include "checkpoint/safetensors.h"
 
 namespace sluice {
@@ -106,6 +107,7 @@ Result<Checkpoint> OpenHuggingFace(const fs::path& folder) {
     SLUICE_TRY_ASSIGN(auto file, File::Open((folder / shard).string()));
     SLUICE_TRY(ReadSafetensors(checkpoint.tensors.AddFile(std::move(file)), &checkpoint.tensors));
   }
+  SLUICE_TRY(AddPackedMatrices(checkpoint.metadata, &checkpoint.tensors));
   SLUICE_TRY_ASSIGN(checkpoint.tokenizer_json,
                     ReadTextIfThere(folder / "tokenizer.json", kMaxTokenizerBytes));
   SLUICE_TRY_ASSIGN(checkpoint.tokenizer_config_json,

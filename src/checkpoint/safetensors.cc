@@ -193,7 +193,16 @@ Status ReadSafetensors(const File* file, TensorTable* tensors) {
     auto range = CheckEntry(entry, data_bytes, &format);
     if (!range.ok()) return range.status().Annotate(file->name());
     ranges.push_back(*range);
-    if (!format || range->first == range->second || entry.shape.empty()) continue;
+    if (range->first == range->second || entry.shape.empty()) continue;
+    if (!format) {
+      tensors->InsertRaw(entry.name,
+                         {.file = file,
+                          .offset = data_begin + range->first,
+                          .bytes = range->second - range->first,
+                          .dtype = entry.dtype,
+                          .shape = std::vector<int64_t>(entry.shape.begin(), entry.shape.end())});
+      continue;
+    }
     TensorEntry placed{.file = file,
                        .offset = data_begin + range->first,
                        .format = *format,

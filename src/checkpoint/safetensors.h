@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// Adds the tensors of `file`. Tensors of types that no weight has (I64, BOOL, ...) are left out.
+// Adds the tensors of `file`; those of types that no weight has (I64, U8, ...) as raw ones.
 Status ReadSafetensors(const File* file, TensorTable* tensors);
 
 }  // namespace sluice

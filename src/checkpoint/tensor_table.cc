@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "checkpoint/packed_matrix.h"
+
 namespace sluice {
 namespace {
 
@@ -30,6 +32,11 @@ Result<uint64_t> TensorBytes(const std::vector<int64_t>& shape, const FormatSpec
 }
 
 }  // namespace
+
+TensorTable::TensorTable() = default;
+TensorTable::~TensorTable() = default;
+TensorTable::TensorTable(TensorTable&&) noexcept = default;
+TensorTable& TensorTable::operator=(TensorTable&&) noexcept = default;
 
 const File* TensorTable::AddFile(std::unique_ptr<File> file) {
   files_.push_back(std::move(file));
@@ -62,6 +69,20 @@ std::string TensorTable::Describe(const TensorExtent& extent) const {
   return fmt::format("{}: the tensor at byte {}", extent.file->name(), extent.offset);
 }
 
+Status TensorTable::InsertPacked(PackedMatrix matrix, std::vector<int64_t> shape) {
+  packed_.push_back(std::make_unique<PackedMatrix>(std::move(matrix)));
+  const PackedMatrix* kept = packed_.back().get();
+  const TensorEntry entry{.file = kept->codes.file,
+                          .offset = kept->codes.offset,
+                          .bytes = kept->codes.bytes,
+                          .format = Format::kF32,
+                          .shape = std::move(shape),
+                          .packed = kept};
+  if (entries_.emplace(kept->name, entry).second) return {};
+  return CorruptError(
+      fmt::format("{}: tensor '{}' appears twice", kept->codes.file->name(), kept->name));
+}
+
 Result<const TensorEntry*> TensorTable::Find(std::string_view name,
                                              const std::vector<int64_t>& shape) const {
   const auto found = entries_.find(name);
@@ -85,7 +106,8 @@ Result<TensorExtent> TensorTable::Matrix(std::string_view name, int64_t rows, in
                       .bytes = entry->bytes,
                       .format = entry->format,
                       .rows = rows,
-                      .cols = cols};
+                      .cols = cols,
+                      .packed = {.matrix = entry->packed}};
 }
 
 Result<TensorExtent> TensorTable::Slice(std::string_view name, int64_t index, int64_t count,
@@ -101,7 +123,8 @@ Result<TensorExtent> TensorTable::Slice(std::string_view name, int64_t index, in
                       .bytes = bytes,
                       .format = entry->format,
                       .rows = rows,
-                      .cols = cols};
+                      .cols = cols,
+                      .packed = {.matrix = entry->packed, .first = index * rows}};
 }
 
 Result<TensorExtent> TensorTable::Stack(std::string_view name, int64_t count, int64_t rows,
@@ -112,7 +135,8 @@ Result<TensorExtent> TensorTable::Stack(std::string_view name, int64_t count, in
                       .bytes = entry->bytes,
                       .format = entry->format,
                       .rows = count * rows,
-                      .cols = cols};
+                      .cols = cols,
+                      .packed = {.matrix = entry->packed}};
 }
 
 TensorExtent TensorExtent::Rows(int64_t first, int64_t count) const {
@@ -121,6 +145,7 @@ TensorExtent TensorExtent::Rows(int64_t first, int64_t count) const {
   part.offset += row_bytes * static_cast<uint64_t>(first);
   part.bytes = row_bytes * static_cast<uint64_t>(count);
   part.rows = count;
+  part.packed.first += first * packed.step;
   return part;
 }
 

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
+#include "checkpoint/packed_matrix.h"
 #include "cli/command.h"
 #include "convert/conversion.h"
 #include "model/embedded_model.h"
@@ -62,9 +63,13 @@ std::map<TensorRole, RoleSummary> Summarise(const Conversion& conversion) {
     summary.to_bytes += tensor.bytes();
     summary.to.insert(Spec(tensor.format).name);
     for (const TensorExtent& part : tensor.parts) {
+      const PackedMatrix* packed = part.packed.matrix;
       summary.from_bytes +=
-          static_cast<uint64_t>(part.rows * Spec(part.format).row_bytes(part.cols));
-      summary.from.insert(Spec(part.format).name);
+          packed == nullptr
+              ? static_cast<uint64_t>(part.rows * Spec(part.format).row_bytes(part.cols))
+              : packed->codes.bytes / static_cast<uint64_t>(packed->rows) *
+                    static_cast<uint64_t>(part.rows);
+      summary.from.insert(packed == nullptr ? Spec(part.format).name : NameOf(packed->packing));
     }
   }
   return summaries;
@@ -118,7 +123,8 @@ class ConvertCommand final : public Command {
       return InvalidArgumentError("nothing to write: give a file with -o, or only plan: --dry-run");
     }
     SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(ram_budget_, ReadMemoryState()));
-    SLUICE_TRY_ASSIGN(Model model, source_.empty() ? OpenEmbeddedModel() : OpenModel(source_));
+    SLUICE_TRY_ASSIGN(Model model, source_.empty() ? OpenEmbeddedModel()
+                                                   : OpenModel(source_, PackedMatrices::kAllowed));
     SLUICE_TRY_ASSIGN(const Conversion conversion, Conversion::Plan(std::move(model), options_));
     SLUICE_TRY(CheckOutput(conversion));
     if (!json_) PrintPlan(conversion);

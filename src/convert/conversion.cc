@@ -89,6 +89,15 @@ Status Conversion::PlanDirectory(const ConversionOptions& options) {
     keys_.Add("tokenizer.ggml.model", std::string("none"));
   }
   tensors_ = TensorsOfDirectory(source_, *architecture, *file_, spec.attention.rope.layout);
+  for (const TargetTensor& tensor : tensors_) {
+    for (const TensorExtent& part : tensor.parts) {
+      if (part.packed.matrix == nullptr || part.order.kind == MatrixOrder::kRows) continue;
+      return UnsupportedError(
+          fmt::format("{}: '{}' would have to be transposed, which packed weights "
+                      "cannot be here",
+                      checkpoint.path, part.packed.matrix->name));
+    }
+  }
   return {};
 }
 

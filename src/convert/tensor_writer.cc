@@ -13,6 +13,7 @@
 namespace sluice {
 namespace {
 
+bool IsPacked(const TensorExtent& part) { return part.packed.matrix != nullptr; }
 bool IsTurned(const TensorExtent& part) { return part.order.kind == MatrixOrder::kColumns; }
 
 uint64_t RowBytes(Format format, int64_t cols) {
@@ -22,7 +23,7 @@ uint64_t RowBytes(Format format, int64_t cols) {
 // Whether the rows of the source are what the file shall have.
 bool IsCopy(const TargetTensor& tensor) {
   return !tensor.parts.empty() && std::ranges::all_of(tensor.parts, [&](const TensorExtent& part) {
-    return part.format == tensor.format && !IsTurned(part);
+    return part.format == tensor.format && !IsTurned(part) && !IsPacked(part);
   });
 }
 
@@ -30,16 +31,18 @@ bool IsCopy(const TargetTensor& tensor) {
 uint64_t RowBufferBytes(const TargetTensor& tensor) {
   uint64_t raw = 0;
   for (const TensorExtent& part : tensor.parts) {
-    if (!IsTurned(part)) raw = std::max(raw, RowBytes(part.format, part.cols));
+    if (!IsTurned(part) && !IsPacked(part)) raw = std::max(raw, RowBytes(part.format, part.cols));
   }
   return raw + static_cast<uint64_t>(tensor.cols()) * sizeof(float) +
          RowBytes(tensor.format, tensor.cols());
 }
 
-uint64_t TurnedBytes(const TargetTensor& tensor) {
+// Of parts that are read whole.
+uint64_t WholePartBytes(const TargetTensor& tensor) {
   uint64_t most = 0;
   for (const TensorExtent& part : tensor.parts) {
     if (IsTurned(part)) most = std::max(most, part.bytes);
+    if (IsPacked(part)) most = std::max(most, PackedReader::BufferBytes(part));
   }
   return most;
 }
@@ -47,15 +50,15 @@ uint64_t TurnedBytes(const TargetTensor& tensor) {
 }  // namespace
 
 uint64_t TensorWriter::LeastBufferBytes(const TargetTensor& tensor) {
-  return TurnedBytes(tensor) + RowBufferBytes(tensor);
+  return WholePartBytes(tensor) + RowBufferBytes(tensor);
 }
 
 Status TensorWriter::Write(const TargetTensor& tensor, uint64_t skip,
                            const std::function<Status(uint64_t)>& advance) {
   const uint64_t row_bytes = RowBytes(tensor.format, tensor.cols());
-  const uint64_t room = (buffer_bytes_ - TurnedBytes(tensor)) / RowBufferBytes(tensor);
+  const uint64_t room = (buffer_bytes_ - WholePartBytes(tensor)) / RowBufferBytes(tensor);
   const int64_t at_once = std::max<int64_t>(static_cast<int64_t>(room), 1);
-  turned_part_ = nullptr;
+  loaded_part_ = nullptr;
   auto row = static_cast<int64_t>(skip / row_bytes);
   skip %= row_bytes;
   while (row < tensor.rows()) {
@@ -80,17 +83,24 @@ Status TensorWriter::Write(const TargetTensor& tensor, uint64_t skip,
 Status TensorWriter::ReadRows(const TargetTensor& tensor, int64_t first, int64_t count) {
   if (tensor.parts.empty()) {
     floats_ = tensor.values;
+    taken_over_.assign(1, 0);
     return {};
   }
   floats_.resize(static_cast<size_t>(count * tensor.cols()));
+  taken_over_.assign(static_cast<size_t>(count), 0);
   int64_t part_begin = 0;
   for (const TensorExtent& part : tensor.parts) {
     const int64_t begin = std::max(first, part_begin);
     const int64_t end = std::min(first + count, part_begin + part.rows);
     if (begin < end) {
       float* out = &floats_[static_cast<size_t>((begin - first) * tensor.cols())];
-      SLUICE_TRY(IsTurned(part) ? ReadTurned(part, begin - part_begin, end - begin, out)
-                                : ReadPart(tensor, part, part_begin, begin, end - begin, out));
+      if (IsPacked(part)) {
+        SLUICE_TRY(ReadPacked(tensor, part, part_begin, begin, end - begin, out));
+      } else if (IsTurned(part)) {
+        SLUICE_TRY(ReadTurned(part, begin - part_begin, end - begin, out));
+      } else {
+        SLUICE_TRY(ReadPart(tensor, part, part_begin, begin, end - begin, out));
+      }
     }
     part_begin += part.rows;
   }
@@ -122,12 +132,37 @@ Status TensorWriter::ReadPart(const TargetTensor& tensor, const TensorExtent& pa
   return {};
 }
 
+Status TensorWriter::LoadPacked(const TensorExtent& part) {
+  if (loaded_part_ == &part) return {};
+  loaded_part_ = nullptr;
+  SLUICE_TRY(packed_.Load(part));
+  packed_is_plain_ = packed_.IsPlainNibbles();
+  loaded_part_ = &part;
+  return {};
+}
+
+Status TensorWriter::ReadPacked(const TargetTensor& tensor, const TensorExtent& part,
+                                int64_t part_begin, int64_t first, int64_t count, float* out) {
+  SLUICE_TRY(LoadPacked(part));
+  const bool take_over = packed_is_plain_ && tensor.format == Format::kQ4_0;
+  const uint64_t row_bytes = RowBytes(tensor.format, tensor.cols());
+  const auto begin = static_cast<size_t>((out - floats_.data()) / tensor.cols());
+  pool_.ParallelFor(count, [&](int64_t r) {
+    const int64_t row = tensor.SourceRow(first + r) - part_begin;
+    const size_t at = begin + static_cast<size_t>(r);
+    take_over ? packed_.EncodeRowAsNibbles(row, &encoded_[at * row_bytes])
+              : packed_.DecodeRow(row, out + r * part.cols);
+    taken_over_[at] = take_over ? 1 : 0;
+  });
+  return {};
+}
+
 Status TensorWriter::ReadTurned(const TensorExtent& part, int64_t first, int64_t count,
                                 float* out) {
-  if (turned_part_ != &part) {
+  if (loaded_part_ != &part) {
     turned_.resize(part.bytes);
     SLUICE_TRY(part.file->ReadAt(part.offset, turned_));
-    turned_part_ = &part;
+    loaded_part_ = &part;
   }
   const FormatSpec& spec = Spec(part.format);
   const auto stored_row = static_cast<int64_t>(part.bytes) / part.cols / spec.block_bytes;
@@ -166,6 +201,7 @@ Status TensorWriter::Encode(const TargetTensor& tensor, int64_t first, int64_t c
   const uint64_t row_bytes = RowBytes(tensor.format, cols);
   std::atomic<int64_t> bad_row{-1};
   pool_.ParallelFor(count, [&](int64_t r) {
+    if (taken_over_[static_cast<size_t>(r)] != 0) return;
     const float* row = &floats_[static_cast<size_t>(r * cols)];
     if (!std::all_of(row, row + cols, [](float x) { return std::isfinite(x); })) {
       bad_row.store(first + r);

@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "checkpoint/gguf_writer.h"
+#include "checkpoint/packed_matrix.h"
 #include "convert/target_tensor.h"
 #include "sluice/status.h"
 
@@ -19,7 +20,7 @@ class TensorWriter {
   TensorWriter(uint64_t buffer_bytes, ThreadPool* pool, GgufWriter* out)
       : buffer_bytes_(buffer_bytes), pool_(*pool), out_(*out) {}
 
-  // Room for one row, and for a whole part that lies transposed.
+  // Room for one row, and for a whole part that lies transposed or packed.
   static uint64_t LeastBufferBytes(const TargetTensor& tensor);
 
   // All of the tensor but its first `skip` bytes, which are in the file. `advance` gets the bytes
@@ -31,6 +32,9 @@ class TensorWriter {
   Status ReadRows(const TargetTensor& tensor, int64_t first, int64_t count);
   Status ReadPart(const TargetTensor& tensor, const TensorExtent& part, int64_t part_begin,
                   int64_t first, int64_t count, float* out);
+  Status ReadPacked(const TargetTensor& tensor, const TensorExtent& part, int64_t part_begin,
+                    int64_t first, int64_t count, float* out);
+  Status LoadPacked(const TensorExtent& part);
   Status ReadTurned(const TensorExtent& part, int64_t first, int64_t count, float* out);
   Status CopyRows(const TargetTensor& tensor, int64_t first, int64_t count);
   Status Encode(const TargetTensor& tensor, int64_t first, int64_t count);
@@ -40,9 +44,13 @@ class TensorWriter {
   GgufWriter& out_;
   std::vector<std::byte> raw_;     // rows as the source has them
   std::vector<std::byte> turned_;  // a part that lies transposed
-  const TensorExtent* turned_part_ = nullptr;
+  PackedReader packed_;
+  const TensorExtent* loaded_part_ = nullptr;  // what turned_ or packed_ holds
+  bool packed_is_plain_ = false;
   std::vector<float> floats_;       // [rows, cols]
   std::vector<std::byte> encoded_;  // rows as the file will have them
+  // Of each of these rows: 1 where codes were taken over, so that nothing is left to encode.
+  std::vector<uint8_t> taken_over_;
 };
 
 }  // namespace sluice

@@ -272,6 +272,16 @@ class TensorFinder {
                               int64_t cols, MatrixOrder order) {
     const std::string name = Prefix(layer) + std::string(stacked);
     used_.insert(name);
+    const auto found = tensors_.entries().find(name);
+    if (found != tensors_.entries().end() && found->second.packed != nullptr) {
+      // Packed ones are not transposed.
+      SLUICE_TRY_ASSIGN(TensorExtent extent,
+                        tensors_.Slice(name, expert, spec_.moe.experts, rows * order.step, cols));
+      extent.rows = rows;
+      extent.packed.first += order.first;
+      extent.packed.step = order.step;
+      return extent;
+    }
     SLUICE_TRY_ASSIGN(TensorExtent extent,
                       tensors_.Slice(name, expert, spec_.moe.experts, cols, rows * order.step));
     if (Spec(extent.format).block_elements != 1) {
@@ -418,8 +428,14 @@ Result<Model> OpenModel(Checkpoint checkpoint) {
                .tokenizer = std::move(tokenizer)};
 }
 
-Result<Model> OpenModel(const std::string& path) {
+Result<Model> OpenModel(const std::string& path, PackedMatrices packed) {
   SLUICE_TRY_ASSIGN(Checkpoint checkpoint, OpenCheckpoint(path));
+  if (packed == PackedMatrices::kRefused && checkpoint.tensors.has_packed()) {
+    return UnsupportedError(fmt::format(
+        "{}: its weights are packed with scales of their own ({}), which cannot be run "
+        "as they are; write them as GGUF first: sluice convert {} -o FILE.gguf",
+        path, *checkpoint.metadata.StringOr("quantization_config.quant_method", ""), path));
+  }
   return OpenModel(std::move(checkpoint));
 }
 

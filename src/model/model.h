@@ -71,8 +71,12 @@ struct Model {
   std::unique_ptr<Tokenizer> tokenizer;  // null where the files have none
 };
 
+// Whether a model may have matrices that lie in several tensors (checkpoint/packed_matrix.h): they
+// can be converted, and not be run.
+enum class PackedMatrices { kRefused, kAllowed };
+
 // Opens and checks everything but the weights themselves. `path` as OpenCheckpoint has it.
-Result<Model> OpenModel(const std::string& path);
+Result<Model> OpenModel(const std::string& path, PackedMatrices packed = PackedMatrices::kRefused);
 Result<Model> OpenModel(Checkpoint checkpoint);
 
 }  // namespace sluice
