@@ -126,11 +126,11 @@ TEST_F(RequestAdvisoriesTest, Cve2024_34359_and_Cve2026_5760_TemplatesThatRun) {
       "').read() }}{{ lipsum.__globals__.__builtins__." + open + " }}";
   ASSERT_TRUE(model.checkpoint.metadata.Insert("tokenizer.chat_template", code));
   const ChatMessage message{.role = "user", .content = "{{ 7 * 7 }}"};
-  const Result<std::string> text = FormatConversation(model, {&message, 1});
+  const auto prompt = FormatConversation(model, {&message, 1});
   EXPECT_FALSE(std::filesystem::exists(mark));
   // A refusal is as good as a text; what the user wrote is not a template in any case.
-  if (text.ok()) {
-    EXPECT_EQ(text->find("49"), std::string::npos) << *text;
+  if (prompt.ok()) {
+    EXPECT_EQ(prompt->text.find("49"), std::string::npos) << prompt->text;
   }
 }
 
