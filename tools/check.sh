@@ -24,7 +24,7 @@ lint_together=(base cache cache/eviction checkpoint cli engine plan sim store te
 lint_units() {  # one line per compilation
   local folder units=build/lint alone
   # Not tests and benchmarks, and not the kernels, whose target regions clang-tidy 14 cannot follow.
-  alone=$(git ls-files 'src/*.cc' | grep -vE '_(test|fuzz|bench)\.cc$|cpu/avx[^/]*\.cc$')
+  alone=$(git ls-files 'src/*.cc' | grep -vE '_(test|fuzz|bench)\.cc$|cpu/a(vx|mx)[^/]*\.cc$')
   rm -rf "$units"
   mkdir -p "$units"
   for folder in "${lint_together[@]}"; do
