@@ -19,7 +19,7 @@ void ForEachRun(const FormatSpec& spec, int64_t cols, const Visit& visit) {
       for (int64_t block = first; block < last; ++block) {
         visit(block * spec.block_bytes + field.offset, unit_offset, field.width,
               int64_t{field.count});
-        unit_offset += field.count * field.width;
+        unit_offset += int64_t{field.count} * field.width;
       }
     }
   }
