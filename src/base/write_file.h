@@ -18,6 +18,8 @@ class WholeFile {
  public:
   static Result<WholeFile> Create(const std::string& path);
   ~WholeFile();
+  WholeFile(const WholeFile&) = delete;
+  WholeFile& operator=(const WholeFile&) = delete;
   WholeFile(WholeFile&&) noexcept = default;
   WholeFile& operator=(WholeFile&&) = delete;
 

@@ -260,7 +260,7 @@ int64_t TargetTensor::rows() const {
 
 int64_t TargetTensor::SourceRow(int64_t row) const {
   if (paired_heads == 0) return row;
-  const int64_t head_rows = rows() / paired_heads;
+  const int64_t head_rows = std::max<int64_t>(1, rows() / paired_heads);
   const int64_t in_head = row % head_rows;
   return row - in_head + in_head / 2 + in_head % 2 * (head_rows / 2);
 }

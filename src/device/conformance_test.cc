@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -89,7 +90,7 @@ TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
       for (const int64_t blocks : {1, 2, 3, 5}) {
         const int64_t cols = numbers ? 15 * blocks + 2 : spec.block_elements * blocks;
         const Packed weight(*device_, spec.format, rows, cols, &random_);
-        for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 9, 21, 44}) {
+        for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 9, 18, 44}) {
           const std::vector<float> x = RandomFloats(tokens * cols, &random_);
           std::vector<float> expected(static_cast<size_t>(tokens * rows));
           std::vector<float> actual(expected.size());
@@ -123,19 +124,22 @@ TEST_P(ConformanceTest, HostileActivationsStayDefined) {
     const int64_t cols = 256;
     const Packed weight(*device_, spec.format, 16, cols, &random_);
     for (const float poison : {NAN, INFINITY, -INFINITY, 3.4e38F, 1e38F, 1e-42F}) {
-      std::vector<float> x = RandomFloats(cols, &random_);
-      x[37] = poison;
-      std::vector<float> expected(16);
-      std::vector<float> actual(16);
-      const Product reference{.weight = weight.file_view, .out = expected.data()};
-      const Product product{.weight = weight.device_view, .out = actual.data()};
-      reference_->ops().MatMul(x.data(), 1, {&reference, 1});
-      device_->ops().MatMul(x.data(), 1, {&product, 1});
-      ExpectSame(expected, actual, std::string(spec.name) + " times " + std::to_string(poison));
-      if (std::isfinite(poison)) continue;
-      // Else nobody would learn that a number was lost.
-      EXPECT_TRUE(std::ranges::none_of(actual, [](float y) { return std::isfinite(y); }))
-          << spec.name << " times " << poison;
+      for (const int64_t tokens : {1, 20}) {
+        std::vector<float> x = RandomFloats(tokens * cols, &random_);
+        x[37] = poison;
+        std::vector<float> expected(static_cast<size_t>(tokens * 16));
+        std::vector<float> actual(expected.size());
+        const Product reference{.weight = weight.file_view, .out = expected.data()};
+        const Product product{.weight = weight.device_view, .out = actual.data()};
+        reference_->ops().MatMul(x.data(), tokens, {&reference, 1});
+        device_->ops().MatMul(x.data(), tokens, {&product, 1});
+        ExpectSame(expected, actual, std::string(spec.name) + " times " + std::to_string(poison));
+        if (std::isfinite(poison)) continue;
+        // Else nobody would learn that a number was lost.
+        EXPECT_TRUE(std::all_of(actual.begin(), actual.begin() + 16,
+                                [](float y) { return !std::isfinite(y); }))
+            << spec.name << " times " << poison;
+      }
     }
   }
 }
@@ -149,7 +153,7 @@ TEST_P(ConformanceTest, HostileWeightsStayDefined) {
       Packed weight(*device_, spec.format, rows, cols, &random_);
       for (std::byte& b : weight.file) b = static_cast<std::byte>(random_());
       device_->Pack(spec.format, rows, cols, weight.file.data(), weight.device.data());
-      const int64_t tokens = 3;
+      const int64_t tokens = round % 2 == 0 ? 3 : 20;
       const std::vector<float> x = RandomFloats(tokens * cols, &random_);
       std::vector<float> expected(static_cast<size_t>(tokens * rows));
       std::vector<float> actual(expected.size());
@@ -185,11 +189,17 @@ TEST_P(ConformanceTest, ExpertsAreEqualBitForBit) {
     const std::vector<float> bias = RandomFloats(ff, &random_);
     const ExpertBiases biases =
         clamped ? ExpertBiases{bias.data(), bias.data(), bias.data()} : ExpertBiases{};
-    const int64_t tokens = 9;
+    const int64_t tokens = 25;
     const int64_t top_k = 3;
     std::vector<std::unique_ptr<Packed>> weights;
-    std::vector<std::vector<int32_t>> chosen(5);
-    for (int32_t a = 0; a < tokens * top_k; ++a) chosen[static_cast<size_t>(a % 5)].push_back(a);
+    // Few and many assignments, by tiles and by panels.
+    std::vector<std::vector<int32_t>> chosen;
+    int32_t next = 0;
+    for (const int count : {3, 7, 18, 33, 14}) {
+      chosen.emplace_back();
+      for (int i = 0; i < count; ++i) chosen.back().push_back(next++);
+    }
+    ASSERT_EQ(next, tokens * top_k);
     std::vector<ExpertCall> reference_calls;
     std::vector<ExpertCall> calls;
     for (const auto& assignments : chosen) {
@@ -233,19 +243,22 @@ TEST_P(ConformanceTest, MixedExpertsAreEqualBitForBit) {
     const Packed gate(*device_, m.gate, m.ff, m.hidden, &random_);
     const Packed up(*device_, m.up, m.ff, m.hidden, &random_);
     const Packed down(*device_, m.down, m.hidden, m.ff, &random_);
-    const std::vector<int32_t> assignments = {0, 1, 2};
-    const ExpertCall reference_call{.weights = {gate.file_view, up.file_view, down.file_view},
-                                    .assignments = assignments};
-    const ExpertCall call{.weights = {gate.device_view, up.device_view, down.device_view},
-                          .assignments = assignments};
-    const std::vector<float> x = RandomFloats(3 * m.hidden, &random_);
-    std::vector<float> expected(x.size());
-    std::vector<float> actual(x.size());
-    reference_->ops().StageExpertInput(x.data(), 3, m.hidden);
-    reference_->ops().ExpertFfn({&reference_call, 1}, 1, FfnActivation::kSwiGlu, expected.data());
-    device_->ops().StageExpertInput(x.data(), 3, m.hidden);
-    device_->ops().ExpertFfn({&call, 1}, 1, FfnActivation::kSwiGlu, actual.data());
-    ExpectSame(expected, actual, Spec(m.down).name);
+    for (const int32_t tokens : {3, 9}) {
+      std::vector<int32_t> assignments(static_cast<size_t>(tokens));
+      std::iota(assignments.begin(), assignments.end(), 0);
+      const ExpertCall reference_call{.weights = {gate.file_view, up.file_view, down.file_view},
+                                      .assignments = assignments};
+      const ExpertCall call{.weights = {gate.device_view, up.device_view, down.device_view},
+                            .assignments = assignments};
+      const std::vector<float> x = RandomFloats(tokens * m.hidden, &random_);
+      std::vector<float> expected(x.size());
+      std::vector<float> actual(x.size());
+      reference_->ops().StageExpertInput(x.data(), tokens, m.hidden);
+      reference_->ops().ExpertFfn({&reference_call, 1}, 1, FfnActivation::kSwiGlu, expected.data());
+      device_->ops().StageExpertInput(x.data(), tokens, m.hidden);
+      device_->ops().ExpertFfn({&call, 1}, 1, FfnActivation::kSwiGlu, actual.data());
+      ExpectSame(expected, actual, Spec(m.down).name);
+    }
   }
 }
 
@@ -476,7 +489,8 @@ TEST_P(ConformanceTest, RoutesByEveryRule) {
   EXPECT_NEAR(routing.weights[0], sigmoid(1), 1e-6);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, ConformanceTest, ::testing::Values("amx", "avx512", "avx2", "reference"),
+INSTANTIATE_TEST_SUITE_P(Devices, ConformanceTest,
+                         ::testing::Values("amx", "avx512", "avx2", "reference"),
                          [](const auto& param) { return param.param; });
 
 TEST(MathTest, ExpIsWithinTwoUlps) {
