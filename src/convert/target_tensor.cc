@@ -1,5 +1,6 @@
 #include "convert/target_tensor.h"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <numeric>
