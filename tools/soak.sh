@@ -37,6 +37,11 @@ while [[ $SECONDS -lt $half ]]; do
     failed=1
     cat "$out/mutants.log" >>"$out/findings.log"
   }
+  if ! grep -q '^| all ' "$out/mutants.log"; then  # it did not get to its last line
+    note "model_mutants broke off: see $out/findings.log"
+    failed=1
+    break
+  fi
   cases=$((cases + batch))
 done
 findings=$(cat "$out/findings.log" 2>/dev/null | grep -c FINDING || true)
