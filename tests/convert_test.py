@@ -3,6 +3,7 @@ engine computes them, and after interruptions of every kind."""
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -236,6 +237,17 @@ class InterruptionTest(unittest.TestCase):
         self.assertGreater(stopped, 2)
 
     @in_folder
+    def test_a_refusal_leaves_what_was_done(self, folder):
+        path = folder / "model.gguf"
+        code, said = self.stop_midway(path, signal.SIGINT, 0.4)
+        self.assertEqual(code, 130, said)
+        partial = path.with_name("model.gguf.partial")
+        before = partial.read_bytes()
+        done = sluice("convert", ROOT / "qwen3moe-f32", "-o", path, *self.FLAGS, "--ram-budget", "2MiB")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(partial.read_bytes(), before)
+
+    @in_folder
     def test_a_part_of_another_file_is_not_gone_on_with(self, folder):
         path = folder / "model.gguf"
         partial = folder / "model.gguf.partial"
@@ -295,6 +307,26 @@ class RefusalTest(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("source", done.stderr)
         self.assertEqual(path.read_bytes(), before)
+        # Nor as what the file is called until it is whole.
+        partial = path.rename(folder / "y.partial")
+        done = sluice("convert", partial, "-o", folder / "y", "--type", "q4_0")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("y.partial", done.stderr)
+        self.assertEqual(partial.read_bytes(), before)
+
+    @unittest.skipIf(not CHECKPOINTS, "needs the checkpoints: make setup")
+    @in_folder
+    def test_no_file_of_a_source_directory_is_overwritten(self, folder):
+        source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "model")
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            before = (source / name).read_bytes()
+            for output in (source / name, folder / "link"):
+                (folder / "link.partial").unlink(missing_ok=True)
+                (folder / "link.partial").symlink_to(source / name)
+                done = sluice("convert", source, "-o", output)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn("source", done.stderr)
+            self.assertEqual((source / name).read_bytes(), before)
 
 
 if __name__ == "__main__":

@@ -91,17 +91,38 @@ class PackedTest(unittest.TestCase):
                 done = sluice("run", "-m", path, "-p", "a", "-n", "1", "--ram-budget", "256MiB")
                 self.assertEqual(done.returncode, 0, done.stderr)
 
+    def refused(self, kind, stored, config):
+        """What `sluice convert` says of a packed directory with these tensors."""
+        with tempfile.TemporaryDirectory() as folder:
+            target = pathlib.Path(folder, "model")
+            names = {name: name for name in ("float32", "float16", "int32", "uint8", "int16")}
+            written = {name: (names[x.dtype.name], np.ascontiguousarray(x)) for name, x in stored.items()}
+            pack_checkpoints.write(self.folder / kind, target, written, {"quantization_config": config})
+            return sluice("convert", target, "-o", pathlib.Path(folder, "x.gguf"), "--type", "q8_0")
+
+    def test_helpers_of_another_type_are_refused(self):
+        layer = "model.layers.0.self_attn.q_proj."
+        for kind, name, dtype, words in (
+                ("gptq", layer + "qzeros", np.int16, ("qzeros", "I16", "I32")),
+                ("gptq", layer + "g_idx", np.uint8, ("g_idx", "U8", "I32")),
+                ("gptq", layer + "g_idx", np.float32, ("g_idx", "F32", "I32")),
+                ("awq", layer + "qzeros", np.uint8, ("qzeros", "U8", "I32")),
+                ("mxfp4", "model.layers.0.mlp.experts.down_proj_scales", np.int16, ("_scales", "I16", "U8"))):
+            with self.subTest((kind, name, dtype)):
+                stored = pack_checkpoints.raw_tensors(self.folder / kind / "model.safetensors")
+                config = json.loads((self.folder / kind / "config.json").read_text())["quantization_config"]
+                stored[name] = stored[name].astype(dtype)
+                done = self.refused(kind, stored, config)
+                self.assertEqual(done.returncode, 4, done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+
     def test_what_is_damaged_or_not_known_is_named(self):
         def changed(change):
-            with tempfile.TemporaryDirectory() as folder:
-                target = pathlib.Path(folder, "model")
-                stored = pack_checkpoints.raw_tensors(self.folder / "gptq" / "model.safetensors")
-                names = {"float32": "float32", "float16": "float16", "int32": "int32"}
-                config = json.loads((self.folder / "gptq" / "config.json").read_text())["quantization_config"]
-                change(stored, config)
-                written = {name: (names[x.dtype.name], np.ascontiguousarray(x)) for name, x in stored.items()}
-                pack_checkpoints.write(self.folder / "gptq", target, written, {"quantization_config": config})
-                return sluice("convert", target, "-o", pathlib.Path(folder, "x.gguf"), "--type", "q8_0")
+            stored = pack_checkpoints.raw_tensors(self.folder / "gptq" / "model.safetensors")
+            config = json.loads((self.folder / "gptq" / "config.json").read_text())["quantization_config"]
+            change(stored, config)
+            return self.refused("gptq", stored, config)
 
         layer = "model.layers.0.self_attn.q_proj."
         for change, word in (

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,20 +47,37 @@ uint64_t Hash(std::string_view text, uint64_t hash) {
   return hash;
 }
 
+// Whether the file still has the name: whoever held the lock before may have taken it away.
+bool HasName(int fd, const std::string& path) {
+  struct stat opened = {};
+  struct stat named = {};
+  return fstat(fd, &opened) == 0 && stat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+// Opens it and locks it for this writer alone.
+Result<int> OpenLocked(const std::string& partial) {
+  for (;;) {
+    const int fd = open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+      return IoError(
+          fmt::format("{}: cannot write: {}", partial, std::generic_category().message(errno)));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      close(fd);
+      return IoError(partial + ": somebody else is writing it; wait, or write another file");
+    }
+    if (HasName(fd, partial)) return fd;
+    close(fd);
+  }
+}
+
 }  // namespace
 
 Result<GgufWriter> GgufWriter::Create(const std::string& path, std::string_view architecture) {
   SLUICE_TRY(CheckReplaceable(path));
-  const std::string partial = path + ".partial";
-  const int fd = open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) {
-    return IoError(
-        fmt::format("{}: cannot write: {}", partial, std::generic_category().message(errno)));
-  }
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    close(fd);
-    return IoError(partial + ": somebody else is writing it; wait, or write another file");
-  }
+  SLUICE_TRY(CheckReplaceable(path + ".partial"));
+  SLUICE_TRY_ASSIGN(const int fd, OpenLocked(path + ".partial"));
   GgufWriter writer(path, fd);
   writer.AddString("general.architecture", architecture);
   return writer;
@@ -77,12 +95,17 @@ GgufWriter::GgufWriter(GgufWriter&& other) noexcept
       current_(other.current_),
       written_(other.written_),
       mark_(std::move(other.mark_)),
+      unfinished_mark_(std::move(other.unfinished_mark_)),
+      began_(other.began_),
       keeps_partial_(other.keeps_partial_) {}
 
 GgufWriter::~GgufWriter() {
   if (fd_ < 0) return;
+  struct stat status = {};
+  const bool is_ours = began_ || (fstat(fd_, &status) == 0 && status.st_size == 0);
+  // While it is locked: afterwards it may be another writer's.
+  if (is_ours && !keeps_partial_) unlink(partial().c_str());
   close(fd_);
-  if (!keeps_partial_) unlink(partial().c_str());
 }
 
 template <typename T>
@@ -196,6 +219,7 @@ Status GgufWriter::Reserve(uint64_t header_bytes) {
 }
 
 Status GgufWriter::BeginAnew(std::string_view header) {
+  began_ = true;
   if (ftruncate(fd_, 0) != 0 || lseek(fd_, 0, SEEK_SET) != 0) return Failure("cannot write");
   SLUICE_TRY(Reserve(header.size()));
   return WriteAll(std::as_bytes(std::span(header)));
@@ -234,6 +258,7 @@ Result<GgufWriter::Place> GgufWriter::BeginOrContinue(std::string_view sources) 
   const uint64_t hash = Hash(sources, Hash(header, 0));
   static_assert(sizeof(hash) == kMarkBytes);
   std::memcpy(header.data(), &hash, sizeof(hash));
+  unfinished_mark_ = header.substr(0, kMarkBytes);
   SLUICE_TRY_ASSIGN(const std::optional<Place> found, PlaceInFile(header));
   keeps_partial_ = found.has_value();
   if (!found) {
@@ -263,18 +288,26 @@ Status GgufWriter::Write(std::span<const std::byte> bytes) {
   return {};
 }
 
-Status GgufWriter::Finish() {
-  SLUICE_CHECK(current_ == layout_.size());
-  // Without fsync a crash soon after could leave a file of zeros under the name.
-  if (pwrite(fd_, mark_.data(), mark_.size(), 0) != std::ssize(mark_) || fsync(fd_) != 0) {
+Status GgufWriter::WriteMark(std::string_view mark) {
+  if (pwrite(fd_, mark.data(), mark.size(), 0) != std::ssize(mark) || fsync(fd_) != 0) {
     return Failure("cannot write");
   }
-  if (close(std::exchange(fd_, -1)) != 0) return Failure("cannot write");
+  return {};
+}
+
+Status GgufWriter::Finish() {
+  SLUICE_CHECK(current_ == layout_.size());
+  // The numbers are on the disk before the magic number, and that before the name: a crash leaves
+  // no file that looks whole and is not.
+  if (fsync(fd_) != 0) return Failure("cannot write");
+  SLUICE_TRY(WriteMark(mark_));
   if (std::rename(partial().c_str(), path_.c_str()) != 0) {
     Status failure = Failure("cannot rename");
-    unlink(partial().c_str());
+    if (!unfinished_mark_.empty()) SLUICE_TRY(WriteMark(unfinished_mark_));
     return failure;
   }
+  // Only now may the lock go.
+  if (close(std::exchange(fd_, -1)) != 0) return Failure("cannot write");
   return {};
 }
 

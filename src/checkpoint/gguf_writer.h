@@ -3,7 +3,7 @@
 //
 // The file appears under its name only when it is whole: until Finish() it is `path`.partial, with
 // its full length reserved, so that a full disk shows before anything is computed. A writer that is
-// destroyed earlier removes it, or leaves it to be continued by the next one.
+// destroyed earlier removes what it began, or leaves it to be continued by the next one.
 #pragma once
 
 #include <cstddef>
@@ -61,7 +61,8 @@ class GgufWriter {
   // The bytes of the tensors, in the order in which they were added, in pieces of any size that do
   // not span two tensors, from the place on. REQUIRES: after Begin().
   Status Write(std::span<const std::byte> bytes);
-  // Gives the file its name, replacing what had it. REQUIRES: every tensor is complete.
+  // Gives the file its name, replacing what had it. If that fails, what BeginOrContinue() began
+  // can still be continued. REQUIRES: every tensor is complete.
   Status Finish();
 
  private:
@@ -82,6 +83,7 @@ class GgufWriter {
   template <typename T>
   void Number(T value);
   Status WriteAll(std::span<const std::byte> bytes);
+  Status WriteMark(std::string_view mark);
   Status Failure(const char* what) const;
   std::string partial() const { return path_ + ".partial"; }
 
@@ -95,8 +97,10 @@ class GgufWriter {
   uint64_t end_ = 0;      // of the tensors, from the start of their part of the file, padded
   size_t current_ = 0;    // the tensor that is being written
   uint64_t written_ = 0;  // of it
-  // In the file's first bytes, instead of GGUF's magic number, until it is whole.
-  std::string mark_;
+  std::string mark_;  // the file's first bytes when it is whole
+  // The same until then, where the file can be continued: no GGUF magic number. Else "".
+  std::string unfinished_mark_;
+  bool began_ = false;  // what is in the file is of this writer
   bool keeps_partial_ = false;
 };
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 
@@ -133,6 +135,56 @@ TEST(GgufWriterTest, WhatWasMadeOfSomethingElseIsBegunAnew) {
   EXPECT_EQ(place->bytes, 0U);
   std::filesystem::resize_file(path + ".partial", 10);  // not even a header
   EXPECT_EQ(ContinueUpTo(path, "other weights", SIZE_MAX)->tensor, 0U);
+  std::filesystem::remove(path);
+}
+
+TEST(GgufWriterTest, AWriterThatNeverBeganLeavesWhatAnotherWrote) {
+  const std::string path = TemporaryPath("_never_began.gguf");
+  ASSERT_TRUE(ContinueUpTo(path, "weights", 100).ok());
+  ASSERT_TRUE(GgufWriter::Create(path, "toy").ok());
+  EXPECT_EQ(ContinueUpTo(path, "weights", SIZE_MAX)->bytes, 36U);
+  ASSERT_TRUE(GgufWriter::Create(path, "toy").ok());
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  std::filesystem::remove(path);
+}
+
+TEST(GgufWriterTest, AFileThatCannotGetItsNameStaysToBeContinued) {
+  const std::string path = TemporaryPath("_nameless.gguf");
+  ASSERT_TRUE(ContinueUpTo(path, "weights", 100).ok());
+  {
+    auto out = GgufWriter::Create(path, "toy");
+    ASSERT_TRUE(out.ok());
+    const std::vector<int64_t> shape = {8};
+    out->AddTensor("only", Format::kF32, shape);
+    ASSERT_TRUE(out->BeginOrContinue("weights").ok());
+    ASSERT_TRUE(out->Write(std::vector<std::byte>(32)).ok());
+    std::filesystem::create_directory(path);
+    const Status failure = out->Finish();
+    EXPECT_NE(failure.message().find(path + ".partial"), std::string::npos) << failure.message();
+  }
+  EXPECT_NE((*(*File::Open(path + ".partial"))->ReadAll(1 << 20)).substr(0, 4), "GGUF");
+  std::filesystem::remove(path);
+  std::filesystem::remove(path + ".partial");
+}
+
+// Each finishes the file or hears that another is at it; nobody's work gets another's name.
+TEST(GgufWriterTest, WritersOfOneFileLeaveAWholeOne) {
+  const std::string path = TemporaryPath("_contended.gguf");
+  ASSERT_TRUE(ContinueUpTo(path, "weights", SIZE_MAX).ok());
+  const std::string whole = *(*File::Open(path))->ReadAll(1 << 20);
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 4; ++i) {
+    writers.emplace_back([&path] {
+      for (int round = 0; round < 8; ++round) {
+        const auto place = ContinueUpTo(path, "weights", SIZE_MAX);
+        const std::string said = place.ok() ? "somebody" : place.status().message();
+        EXPECT_NE(said.find("somebody"), std::string::npos) << said;
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(*(*File::Open(path))->ReadAll(1 << 20), whole);
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
   std::filesystem::remove(path);
 }
 

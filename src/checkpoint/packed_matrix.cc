@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <span>
@@ -102,6 +103,25 @@ class Collector {
     return raw;
   }
 
+  // A tensor of one of these types and this shape, which lies beside the codes.
+  Result<RawTensor> FindRaw(const std::string& name, std::initializer_list<std::string_view> dtypes,
+                            const std::vector<int64_t>& shape) const {
+    const auto found = tensors_.raw().find(name);
+    const auto entry = tensors_.entries().find(name);
+    std::string_view dtype;
+    if (found != tensors_.raw().end()) dtype = found->second.dtype;
+    if (entry != tensors_.entries().end()) dtype = Spec(entry->second.format).name;
+    if (dtype.empty()) {
+      return NotFoundError(fmt::format("{}: tensor '{}' is missing", config_.source(), name));
+    }
+    if (std::ranges::find(dtypes, dtype) == dtypes.end()) {
+      return CorruptError(fmt::format("{}: tensor '{}' is of type {}; it must be {}",
+                                      config_.source(), name, dtype, fmt::join(dtypes, " or ")));
+    }
+    if (found->second.shape != shape) return Wrong(name, found->second.shape);
+    return found->second;
+  }
+
   Status Add(PackedMatrix matrix, std::vector<int64_t> shape) {
     return tensors_.InsertPacked(std::move(matrix), std::move(shape));
   }
@@ -166,18 +186,11 @@ class Collector {
         return Wrong(stem + "scales", scales);
       }
       matrix.group = matrix.cols / scales[0];
-      const auto zeros = tensors_.raw().find(stem + "qzeros");
-      const std::vector<int64_t> wanted = {scales[0], matrix.rows / kCodesPerWord};
-      if (zeros == tensors_.raw().end() || zeros->second.shape != wanted) {
-        return CorruptError(stem + "qzeros: is missing or has another shape than the scales");
-      }
-      matrix.zeros = zeros->second;
-      const auto order = tensors_.raw().find(stem + "g_idx");
-      if (gptq && order != tensors_.raw().end()) {
-        if (order->second.shape != std::vector<int64_t>{matrix.cols}) {
-          return Wrong(stem + "g_idx", order->second.shape);
-        }
-        matrix.order = order->second;
+      SLUICE_TRY_ASSIGN(matrix.zeros, FindRaw(stem + "qzeros", {"I32", "U32"},
+                                              {scales[0], matrix.rows / kCodesPerWord}));
+      const std::string order = stem + "g_idx";
+      if (gptq && (tensors_.raw().contains(order) || tensors_.Has(order))) {
+        SLUICE_TRY_ASSIGN(matrix.order, FindRaw(order, {"I32", "U32"}, {matrix.cols}));
       }
       std::vector<int64_t> shape = {matrix.rows, matrix.cols};
       SLUICE_TRY(Add(std::move(matrix), std::move(shape)));
@@ -190,21 +203,18 @@ class Collector {
     for (const std::string& name : RawNames(kSuffix, "U8")) {
       const std::string stem = WithoutSuffix(name, kSuffix);
       const RawTensor& codes = tensors_.raw().find(name)->second;
-      const auto scales = tensors_.raw().find(stem + "_scales");
       if (codes.shape.size() != 4 || codes.shape[3] != kMxfp4Group / 2) {
         return Wrong(name, codes.shape);
       }
       const std::vector<int64_t> wanted(codes.shape.begin(), codes.shape.end() - 1);
-      if (scales == tensors_.raw().end() || scales->second.shape != wanted) {
-        return CorruptError(stem + "_scales: is missing or has another shape than the blocks");
-      }
+      SLUICE_TRY_ASSIGN(RawTensor scales, FindRaw(stem + "_scales", {"U8"}, wanted));
       PackedMatrix matrix{.packing = Packing::kMxfp4,
                           .name = stem,
                           .rows = wanted[0] * wanted[1],
                           .cols = wanted[2] * kMxfp4Group,
                           .group = kMxfp4Group,
                           .codes = codes,
-                          .scales = scales->second};
+                          .scales = std::move(scales)};
       std::vector<int64_t> shape = {wanted[0], wanted[1], matrix.cols};
       SLUICE_TRY(Add(std::move(matrix), std::move(shape)));
     }

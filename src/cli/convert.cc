@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/byte_size.h"
 #include "base/memory.h"
@@ -82,6 +83,19 @@ uint64_t FreeDiskBytes(const std::string& path) {
   return failed ? 0 : static_cast<uint64_t>(space.available);
 }
 
+// What the model is read from, and what lies beside it in its directory for others to read.
+std::vector<std::string> FilesOf(const Checkpoint& checkpoint) {
+  std::vector<std::string> files;
+  for (const auto& file : checkpoint.tensors.files()) files.push_back(file->name());
+  if (checkpoint.kind != CheckpointKind::kHuggingFace) return files;
+  const std::set<std::string> kinds = {".json", ".jinja", ".model", ".safetensors", ".txt"};
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoint.path, failed)) {
+    if (kinds.contains(entry.path().extension().string())) files.push_back(entry.path().string());
+  }
+  return files;
+}
+
 class ConvertCommand final : public Command {
  public:
   explicit ConvertCommand(CLI::App* program) {
@@ -141,12 +155,16 @@ class ConvertCommand final : public Command {
     return {};
   }
 
-  // The source is read until the end: it cannot be what is replaced.
+  // The source is read until the end: nothing of it can be what is written.
   Status CheckOutput(const Conversion& conversion) const {
-    std::error_code ignored;
-    for (const auto& file : conversion.source().checkpoint.tensors.files()) {
-      if (!output_.empty() && std::filesystem::equivalent(file->name(), output_, ignored)) {
-        return InvalidArgumentError(output_ + ": is the source; write to another file");
+    if (output_.empty()) return {};
+    for (const std::string& file : FilesOf(conversion.source().checkpoint)) {
+      for (const std::string& written : {output_, output_ + ".partial"}) {
+        std::error_code ignored;
+        if (std::filesystem::equivalent(file, written, ignored)) {
+          return InvalidArgumentError(written +
+                                      ": is a file of the source; give another name with -o");
+        }
       }
     }
     return {};

@@ -150,12 +150,6 @@ std::string Conversion::Sources() const {
 
 Status Conversion::Write(const std::string& path, const WriteOptions& options,
                          ThreadPool* pool) const {
-  SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, architecture_));
-  for (const EncodedKey& key : copied_keys_) out.AddEncoded(key.name, key.type_and_value);
-  keys_.WriteTo(&out);
-  for (const TargetTensor& tensor : tensors_) {
-    out.AddTensor(tensor.name, tensor.format, tensor.shape);
-  }
   const uint64_t taken = ResidentBytes() + kMarginBytes;
   const uint64_t least = least_buffer_bytes();
   if (taken + least > options.ram_budget) {
@@ -164,6 +158,12 @@ Status Conversion::Write(const std::string& path, const WriteOptions& options,
         "{}, and the largest piece that is converted at once {}. Raise --ram-budget to {}MiB",
         FormatByteSize(options.ram_budget), source_.checkpoint.path, FormatByteSize(taken),
         FormatByteSize(least), ((taken + least) >> 20) + 1));
+  }
+  SLUICE_TRY_ASSIGN(GgufWriter out, GgufWriter::Create(path, architecture_));
+  for (const EncodedKey& key : copied_keys_) out.AddEncoded(key.name, key.type_and_value);
+  keys_.WriteTo(&out);
+  for (const TargetTensor& tensor : tensors_) {
+    out.AddTensor(tensor.name, tensor.format, tensor.shape);
   }
   SLUICE_TRY_ASSIGN(const GgufWriter::Place place, out.BeginOrContinue(Sources()));
   const uint64_t buffer = std::max(least, std::min(options.ram_budget - taken, kMostBufferBytes));
