@@ -55,6 +55,15 @@ def types(path):
     return {name: t.tensor_type.name for name, t in tensors(path).items()}
 
 
+def poke(path, name, *numbers):
+    """Writes float32 numbers over the first ones of a tensor of a safetensors file."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        begin = json.loads(file.read(size))[name]["data_offsets"][0]
+        file.seek(8 + size + begin)
+        file.write(np.array(numbers, np.float32).tobytes())
+
+
 def in_folder(test):
     def run(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -259,6 +268,27 @@ class InterruptionTest(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     @in_folder
+    def test_it_is_said_what_becomes_of_a_part(self, folder):
+        source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "model")
+        poke(source / "model.safetensors", "lm_head.weight", np.nan)  # the last tensor of the file
+        path = folder / "x.gguf"
+
+        def said(source, kind="q8_0"):
+            done = sluice("convert", source, "-o", path, "--type", kind)
+            self.assertEqual(done.returncode, 4, done.stderr)
+            self.assertIn("x.gguf.partial stays", done.stderr)
+            return done.stderr
+
+        first = said(source)
+        self.assertNotIn("continues", first)
+        self.assertNotIn("anew", first)
+        self.assertIn("continues at", said(source))
+        self.assertIn("continues at", said(source / ".." / "model"))  # the same files by another name
+        os.utime(source / "config.json")  # which says how packed weights are decoded
+        self.assertIn("begins anew because the source has changed", said(source))
+        self.assertIn("begins anew because it is of another", said(source, "q4_0"))
+
+    @in_folder
     def test_same_bytes_under_every_budget_and_number_of_threads(self, folder):
         for model in ("gpt-oss-f32", "qwen3moe-f32"):
             peaks, contents = [], set()
@@ -271,6 +301,60 @@ class InterruptionTest(unittest.TestCase):
             self.assertLessEqual(peaks[1], 20 << 20)
 
 
+@unittest.skipIf(gguf is None or not CHECKPOINTS, "needs the gguf package and the checkpoints: make setup")
+class SourceTest(unittest.TestCase):
+    """What lies in a directory, and what of it is refused."""
+
+    @in_folder
+    def test_numbers_that_the_file_cannot_hold_are_refused(self, folder):
+        matrix = "model.layers.0.self_attn.q_proj.weight"
+        for name, numbers, kind, words in (
+                ("model.norm.weight", (np.nan,), "q8_0", ("not finite", "output_norm.weight")),
+                (matrix, (np.inf,), "f32", ("not finite", "attn_q")),
+                (matrix, (70000,), "f16", ("too large for F16", "attn_q")),
+                (matrix, (1e8,), "q8_0", ("too large for Q8_0", "attn_q")),
+                (matrix, (3e38, -3e38), "q4_1", ("too large for Q4_1", "attn_q"))):
+            with self.subTest((name, numbers, kind)):
+                source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "model")
+                poke(source / "model.safetensors", name, *numbers)
+                done = sluice("convert", source, "-o", folder / "x.gguf", "--type", kind)
+                self.assertEqual(done.returncode, 4, done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+                shutil.rmtree(source)
+
+    @in_folder
+    def test_the_chat_template_is_the_one_that_the_engine_takes(self, folder):
+        source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "model")
+        (source / "chat_template.jinja").write_text("{{ messages[0].content }}")
+        convert(source, folder / "x.gguf", "--type", "q8_0")
+        self.assertEqual(fields(gguf.GGUFReader(folder / "x.gguf"))["tokenizer.chat_template"],
+                         "{{ messages[0].content }}")
+
+    @in_folder
+    def test_the_name_is_the_folders_however_it_is_given(self, folder):
+        source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "a-model")
+        convert(source / ".", folder / "x.gguf", "--type", "q8_0")
+        self.assertEqual(fields(gguf.GGUFReader(folder / "x.gguf"))["general.name"], "a-model")
+
+    @in_folder
+    def test_a_model_without_a_tokenizer_is_told(self, folder):
+        source = shutil.copytree(ROOT / "qwen3moe-f32", folder / "model")
+        (source / "tokenizer.json").unlink()
+        done = sluice("convert", source, "-o", folder / "x.gguf", "--type", "q8_0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("no tokenizer", done.stderr)
+
+    def test_names_of_splittings_are_checked(self):
+        for source, name, word in (("qwen3moe-f32", "nonsense", "known are"),
+                                   ("mixtral-f32", "qwen2", "SentencePiece"),
+                                   ("qwen3moe-f32.gguf", "qwen2", "GGUF")):
+            done = sluice("convert", ROOT / source, "--pre", name, "--dry-run")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("--pre", done.stderr)
+            self.assertIn(word, done.stderr)
+
+
 class RefusalTest(unittest.TestCase):
     @in_folder
     def test_bad_flags_are_named_with_what_there_is(self, folder):
@@ -279,7 +363,11 @@ class RefusalTest(unittest.TestCase):
                 ((), 2, ("-o", "--dry-run")),
                 (("/no/such/model", "-o", folder / "x"), 4, ("/no/such/model",)),
                 (("-o", "/no/such/folder/x.gguf"), 1, ("/no/such/folder/x.gguf",)),
+                (("-o", "/no/such/folder/x.gguf", "--dry-run"), 1, ("/no/such/folder",)),
                 (("-o", folder), 2, ("folder",)),
+                (("-o", folder, "--dry-run"), 2, ("folder",)),
+                (("-o", folder / "x", "-t", "-1"), 2, ("threads",)),
+                (("-o", folder / "x", "--dry-run", "--ram-budget", "2MiB"), 3, ("2.0 MiB", "--ram-budget")),
                 (("-o", folder / "x", "--ram-budget", "2MiB"), 3, ("2.0 MiB", "--ram-budget"))):
             with self.subTest(flags):
                 done = sluice("convert", *flags)
@@ -287,6 +375,26 @@ class RefusalTest(unittest.TestCase):
                 for word in words:
                     self.assertIn(word, done.stderr)
         self.assertEqual(os.listdir(folder), [])
+
+    @in_folder
+    def test_a_dry_run_says_the_least_budget(self, folder):
+        said = json.loads(sluice("convert", "--type", "q6_k", "--dry-run", "--json").stdout)
+        least = said["least_ram_budget"] >> 20
+        for budget, code in ((least + 2, 0), (least - 2, 3)):
+            for flags in (("--dry-run",), ("-o", folder / "x.gguf")):
+                done = sluice("convert", "--type", "Q6_K", "--ram-budget", f"{budget}MiB", *flags)
+                self.assertEqual(done.returncode, code, done.stderr)
+
+    @in_folder
+    def test_the_whole_process_stays_within_the_budget(self, folder):
+        # Matrices of several sizes, each larger than what the budget leaves for rows.
+        done = sluice("synth", "--shape", "qwen3-30b-a3b", "--layers", "1", "--experts", "8", "--vocab", "4096",
+                      "--type", "q8_0", "-o", folder / "s.gguf")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        flags = ("convert", folder / "s.gguf", "--type", "f16", "--json")
+        budget = (json.loads(sluice(*flags, "--dry-run").stdout)["least_ram_budget"] >> 20) + 24
+        done = sluice(*flags, "-o", folder / "x.gguf", "--ram-budget", f"{budget}MiB")
+        self.assertLessEqual(json.loads(done.stdout)["peak_rss"], budget << 20)
 
     @in_folder
     def test_a_dry_run_says_what_is_then_written(self, folder):

@@ -91,14 +91,31 @@ class PackedTest(unittest.TestCase):
                 done = sluice("run", "-m", path, "-p", "a", "-n", "1", "--ram-budget", "256MiB")
                 self.assertEqual(done.returncode, 0, done.stderr)
 
-    def refused(self, kind, stored, config):
+    def refused(self, kind, stored, config, to="q8_0"):
         """What `sluice convert` says of a packed directory with these tensors."""
         with tempfile.TemporaryDirectory() as folder:
             target = pathlib.Path(folder, "model")
             names = {name: name for name in ("float32", "float16", "int32", "uint8", "int16")}
             written = {name: (names[x.dtype.name], np.ascontiguousarray(x)) for name, x in stored.items()}
             pack_checkpoints.write(self.folder / kind, target, written, {"quantization_config": config})
-            return sluice("convert", target, "-o", pathlib.Path(folder, "x.gguf"), "--type", "q8_0")
+            return sluice("convert", target, "-o", pathlib.Path(folder, "x.gguf"), "--type", to)
+
+    def test_codes_that_are_taken_over_need_finite_scales(self):
+        stored = pack_checkpoints.raw_tensors(self.folder / "gptq" / "model.safetensors")
+        config = json.loads((self.folder / "gptq" / "config.json").read_text())["quantization_config"]
+        name = "model.layers.0.self_attn.o_proj.scales"
+        stored[name] = stored[name].copy()
+        stored[name][0, 0] = np.inf
+        done = self.refused("gptq", stored, config, to="q4_0")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("not finite", done.stderr)
+
+    def test_fp8_of_latent_attention_is_refused_with_what_to_do(self):
+        pack_checkpoints.pack("fp8", pathlib.Path(CHECKPOINTS, "deepseek2-f32"), self.folder / "latent")
+        done = sluice("convert", self.folder / "latent", "--dry-run")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("latent attention", done.stderr)
+        self.assertIn("unpacked", done.stderr)
 
     def test_helpers_of_another_type_are_refused(self):
         layer = "model.layers.0.self_attn.q_proj."

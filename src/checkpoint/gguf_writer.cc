@@ -231,14 +231,23 @@ Status GgufWriter::Begin() {
   return BeginAnew(header);
 }
 
-Result<std::optional<GgufWriter::Place>> GgufWriter::PlaceInFile(std::string_view header) const {
+Result<GgufWriter::Place> GgufWriter::PlaceInFile(std::string_view header) const {
   const off_t length = lseek(fd_, 0, SEEK_END);
   if (length < 0) return Failure("cannot read");
   const auto bytes = static_cast<uint64_t>(length);
-  if (bytes < header.size()) return std::optional<Place>();
+  const auto anew = [](const char* reason) {
+    Place place;
+    place.anew_because = reason;
+    return place;
+  };
+  if (bytes == 0) return Place();
+  if (bytes < header.size()) return anew("it ends within its header");
   std::string found(header.size(), '\0');
   if (pread(fd_, found.data(), found.size(), 0) != std::ssize(found)) return Failure("cannot read");
-  if (found != header) return std::optional<Place>();
+  if (found.substr(kMarkBytes) != header.substr(kMarkBytes)) {
+    return anew("it is of another model, type or name");
+  }
+  if (found != header) return anew("the source has changed, or this version writes other bytes");
   Place place;
   for (const Tensor& tensor : layout_) {
     const uint64_t there = bytes - header.size();
@@ -249,7 +258,8 @@ Result<std::optional<GgufWriter::Place>> GgufWriter::PlaceInFile(std::string_vie
     }
     ++place.tensor;
   }
-  return std::optional<Place>(place);
+  place.file_bytes = bytes;
+  return place;
 }
 
 Result<GgufWriter::Place> GgufWriter::BeginOrContinue(std::string_view sources) {
@@ -259,21 +269,21 @@ Result<GgufWriter::Place> GgufWriter::BeginOrContinue(std::string_view sources) 
   static_assert(sizeof(hash) == kMarkBytes);
   std::memcpy(header.data(), &hash, sizeof(hash));
   unfinished_mark_ = header.substr(0, kMarkBytes);
-  SLUICE_TRY_ASSIGN(const std::optional<Place> found, PlaceInFile(header));
-  keeps_partial_ = found.has_value();
-  if (!found) {
+  SLUICE_TRY_ASSIGN(Place place, PlaceInFile(header));
+  if (place.file_bytes == 0) {
     SLUICE_TRY(BeginAnew(header));
     keeps_partial_ = true;
-    return Place();
+    return place;
   }
+  keeps_partial_ = true;
   SLUICE_TRY(Reserve(header.size()));
-  current_ = found->tensor;
+  current_ = place.tensor;
   const bool whole = current_ == layout_.size();
-  written_ = found->bytes;
+  written_ = place.bytes;
   const auto end =
       static_cast<off_t>(header.size() + (whole ? end_ : layout_[current_].offset) + written_);
   if (ftruncate(fd_, end) != 0 || lseek(fd_, end, SEEK_SET) != end) return Failure("cannot write");
-  return *found;
+  return place;
 }
 
 Status GgufWriter::Write(std::span<const std::byte> bytes) {

@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +55,9 @@ class GgufWriter {
   struct Place {
     size_t tensor = 0;
     uint64_t bytes = 0;
+    uint64_t file_bytes = 0;  // that are done already
+    // Why a file that is there is begun anew; "": it is continued, or there was none.
+    std::string anew_because;
   };
   Result<Place> BeginOrContinue(std::string_view sources);
   // The bytes of the tensors, in the order in which they were added, in pieces of any size that do
@@ -75,8 +77,8 @@ class GgufWriter {
   std::string Header() const;
   Status BeginAnew(std::string_view header);
   Status Reserve(uint64_t header_bytes);
-  // Where an earlier writer of this header stopped; nothing if the file is not of it.
-  Result<std::optional<Place>> PlaceInFile(std::string_view header) const;
+  // Where an earlier writer of this header stopped.
+  Result<Place> PlaceInFile(std::string_view header) const;
   void Key(std::string_view key, uint32_t type);
   void ArrayKey(std::string_view key, uint32_t type, uint64_t count);
   void String(std::string_view text);
@@ -97,7 +99,7 @@ class GgufWriter {
   uint64_t end_ = 0;      // of the tensors, from the start of their part of the file, padded
   size_t current_ = 0;    // the tensor that is being written
   uint64_t written_ = 0;  // of it
-  std::string mark_;  // the file's first bytes when it is whole
+  std::string mark_;      // the file's first bytes when it is whole
   // The same until then, where the file can be continued: no GGUF magic number. Else "".
   std::string unfinished_mark_;
   bool began_ = false;  // what is in the file is of this writer

@@ -225,9 +225,19 @@ class Collector {
   TensorTable& tensors_;
 };
 
+// A vector that grows takes up to twice what is asked for, and both of them while it copies.
+template <typename T>
+void ResizeExactly(size_t size, std::vector<T>* out) {
+  if (size > out->capacity()) {
+    *out = std::vector<T>();
+    out->reserve(size);
+  }
+  out->resize(size);
+}
+
 template <typename T>
 Status ReadWords(const RawTensor& tensor, std::vector<T>* out) {
-  out->resize(tensor.bytes / sizeof(T));
+  ResizeExactly(tensor.bytes / sizeof(T), out);
   return tensor.file->ReadAt(tensor.offset, std::as_writable_bytes(std::span(*out)));
 }
 
@@ -237,7 +247,7 @@ Status ReadFloats(const RawTensor& tensor, std::vector<float>* out) {
   std::vector<std::byte> bytes;
   SLUICE_TRY(ReadWords(tensor, &bytes));
   const auto count = static_cast<int64_t>(bytes.size()) / Spec(*format).block_bytes;
-  out->resize(static_cast<size_t>(count));
+  ResizeExactly(static_cast<size_t>(count), out);
   Spec(*format).decode(bytes.data(), count, out->data());
   return {};
 }
@@ -272,7 +282,9 @@ uint64_t PackedReader::BufferBytes(const TensorExtent& extent) {
   const auto reach = static_cast<uint64_t>(Reach(extent));
   const auto rows = static_cast<uint64_t>(matrix.rows);
   if (matrix.packing == Packing::kMxfp4) {
-    return (matrix.codes.bytes + matrix.scales.bytes) / rows * reach;
+    // The scales are there twice: as bytes and as floats.
+    const uint64_t scale_bytes = matrix.scales.bytes * (1 + sizeof(float));
+    return (matrix.codes.bytes + scale_bytes) / rows * reach;
   }
   const uint64_t scales = 2 * sizeof(float) * matrix.scales.bytes;
   if (matrix.packing == Packing::kFp8) return matrix.codes.bytes / rows * reach + scales;
@@ -298,8 +310,8 @@ Status PackedReader::Load(const TensorExtent& extent) {
     scales.bytes = row_bytes * static_cast<uint64_t>(Reach(extent));
     std::vector<uint8_t> exponents;
     SLUICE_TRY(ReadWords(scales, &exponents));
-    scales_.clear();
-    for (const uint8_t e : exponents) scales_.push_back(MXFP4::Scale(e));
+    ResizeExactly(exponents.size(), &scales_);
+    std::ranges::transform(exponents, scales_.begin(), [](uint8_t e) { return MXFP4::Scale(e); });
     return {};
   }
   SLUICE_TRY(ReadFloats(matrix_->scales, &scales_));

@@ -1,13 +1,17 @@
 // sluice convert: a model as a GGUF file in other formats.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +20,7 @@
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
+#include "base/write_file.h"
 #include "checkpoint/packed_matrix.h"
 #include "cli/command.h"
 #include "convert/conversion.h"
@@ -76,11 +81,13 @@ std::map<TensorRole, RoleSummary> Summarise(const Conversion& conversion) {
   return summaries;
 }
 
-uint64_t FreeDiskBytes(const std::string& path) {
+// Nothing where the system does not say.
+std::optional<uint64_t> FreeDiskBytes(const std::string& path) {
   std::error_code failed;
   const auto folder = std::filesystem::absolute(path, failed).parent_path();
   const auto space = std::filesystem::space(folder, failed);
-  return failed ? 0 : static_cast<uint64_t>(space.available);
+  if (failed) return std::nullopt;
+  return static_cast<uint64_t>(space.available);
 }
 
 // What the model is read from, and what lies beside it in its directory for others to read.
@@ -110,7 +117,8 @@ class ConvertCommand final : public Command {
     app->add_option("--ram-budget", ram_budget_,
                     "memory of the whole process: 2GiB, 50% of the machine, or auto (what is free)")
         ->capture_default_str();
-    app->add_option("-t,--threads", threads_, "threads that quantize (0: one per core)");
+    app->add_option("-t,--threads", threads_, "threads that quantize (0: one per core)")
+        ->check(CLI::NonNegativeNumber);
     app->add_option("--name", options_.name, "the model's name in the file (default: as it is)");
     app->add_option("--pre", options_.pre_tokenizer,
                     "GGUF's name of how the tokenizer splits text (default: found out)");
@@ -128,6 +136,7 @@ class ConvertCommand final : public Command {
 
  private:
   Status Convert() {
+    std::ranges::transform(type_, type_.begin(), [](unsigned char c) { return std::tolower(c); });
     options_.file = FindFileType(type_);
     if (options_.file == nullptr) {
       return InvalidArgumentError(fmt::format("there is no type '{}'; there are {}", type_,
@@ -137,11 +146,18 @@ class ConvertCommand final : public Command {
       return InvalidArgumentError("nothing to write: give a file with -o, or only plan: --dry-run");
     }
     SLUICE_TRY_ASSIGN(const uint64_t budget, ParseBudget(ram_budget_, ReadMemoryState()));
+    SLUICE_TRY(CheckFolder());
     SLUICE_TRY_ASSIGN(Model model, source_.empty() ? OpenEmbeddedModel()
                                                    : OpenModel(source_, PackedMatrices::kAllowed));
     SLUICE_TRY_ASSIGN(const Conversion conversion, Conversion::Plan(std::move(model), options_));
     SLUICE_TRY(CheckOutput(conversion));
     if (!json_) PrintPlan(conversion);
+    if (conversion.source().tokenizer == nullptr) {
+      fmt::print(stderr, "{}: has no tokenizer; the file will have none, either\n",
+                 conversion.source().checkpoint.path);
+    }
+    SLUICE_TRY(conversion.CheckBudget(budget));
+    SLUICE_TRY(CheckRoom(conversion));
     double seconds = 0;
     if (!dry_run_) {
       const SteadyClock::time_point begin = SteadyClock::now();
@@ -153,6 +169,31 @@ class ConvertCommand final : public Command {
     }
     if (json_) PrintJson(conversion, seconds);
     return {};
+  }
+
+  // Before anything takes long.
+  Status CheckFolder() const {
+    if (output_.empty()) return {};
+    std::error_code failed;
+    const auto folder = std::filesystem::absolute(output_, failed).parent_path();
+    if (!std::filesystem::is_directory(folder, failed)) {
+      return IoError(
+          fmt::format("{}: cannot write: there is no folder {}", output_, folder.string()));
+    }
+    return CheckReplaceable(output_);
+  }
+
+  // The writer reserves the room; this says so before, and without writing.
+  Status CheckRoom(const Conversion& conversion) const {
+    if (output_.empty()) return {};
+    struct stat status = {};
+    const bool begun = stat((output_ + ".partial").c_str(), &status) == 0;
+    const uint64_t reserved = begun ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
+    const std::optional<uint64_t> free = FreeDiskBytes(output_);
+    if (!free || conversion.target_bytes() <= *free + reserved) return {};
+    return IoError(fmt::format("{}: no room for the whole file: it takes {}, and {} are free",
+                               output_, FormatByteSize(conversion.target_bytes()),
+                               FormatByteSize(*free + reserved)));
   }
 
   // The source is read until the end: nothing of it can be what is written.
@@ -184,7 +225,8 @@ class ConvertCommand final : public Command {
                  DrawProgress("converting", static_cast<double>(done) / static_cast<double>(total));
                }
                return !CatchInterrupt::interrupted();
-             }},
+             },
+         .notice = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }},
         &pool);
     if (ShowsProgress()) ClearProgress();
     return written;
@@ -203,12 +245,13 @@ class ConvertCommand final : public Command {
     }
     fmt::print("  {:<14}  {:>7}  {:>11}  {:>11}\n\n", "in all", conversion.tensors().size(),
                FormatByteSize(from_bytes), FormatByteSize(conversion.target_bytes()));
-    fmt::print("  memory at least {} beside the program's {}",
-               FormatByteSize(conversion.least_buffer_bytes()), FormatByteSize(ResidentBytes()));
-    if (!output_.empty()) {
-      fmt::print("; free on the disk: {}", FormatByteSize(FreeDiskBytes(output_)));
-    }
+    fmt::print("  --ram-budget of at least {}MiB, {} of it for the largest piece",
+               conversion.least_ram_budget() / (1 << 20) + 1,
+               FormatByteSize(conversion.least_buffer_bytes()));
+    const std::optional<uint64_t> free = output_.empty() ? std::nullopt : FreeDiskBytes(output_);
+    if (free) fmt::print("; free on the disk: {}", FormatByteSize(*free));
     fmt::print("\n");
+    std::fflush(stdout);  // before what goes to stderr
   }
 
   void PrintJson(const Conversion& conversion, double seconds) const {
@@ -226,6 +269,8 @@ class ConvertCommand final : public Command {
                                  {"tensors", roles},
                                  {"bytes", conversion.target_bytes()},
                                  {"buffer_bytes", conversion.least_buffer_bytes()},
+                                 {"least_ram_budget", conversion.least_ram_budget()},
+                                 {"tokenizer", conversion.source().tokenizer != nullptr},
                                  {"written", !dry_run_},
                                  {"seconds", seconds},
                                  {"peak_rss", PeakResidentBytes()}};

@@ -77,6 +77,16 @@ Status AddTokenizerKeys(const Vocabulary& vocabulary, int64_t rows,
                         const std::string& pre_tokenizer, KeyList* keys) {
   const bool byte_level = vocabulary.bpe == BpeKind::kByteLevel;
   std::string name = pre_tokenizer;
+  if (!name.empty() && !byte_level) {
+    return InvalidArgumentError(
+        "--pre is for tokenizers that merge bytes; this one is SentencePiece's, which splits alike "
+        "everywhere");
+  }
+  if (!name.empty()) {
+    Vocabulary named;
+    const Status known = ApplyNamedPreTokenizer(name, &named);
+    if (!known.ok()) return InvalidArgumentError("--pre: " + known.message());
+  }
   if (byte_level && name.empty()) {
     const std::optional<std::string_view> found = NameOfPreTokenizer(vocabulary);
     if (!found) {

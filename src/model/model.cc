@@ -433,7 +433,8 @@ Result<Model> OpenModel(const std::string& path, PackedMatrices packed) {
   if (packed == PackedMatrices::kRefused && checkpoint.tensors.has_packed()) {
     return UnsupportedError(fmt::format(
         "{}: its weights are packed with scales of their own ({}), which cannot be run "
-        "as they are; write them as GGUF first: sluice convert {} -o FILE.gguf",
+        "as they are; write them as GGUF first: sluice convert {} -o FILE.gguf (which FP8 models "
+        "with latent attention, DeepSeek-V2 and -V3, cannot be: take unpacked weights of those)",
         path, *checkpoint.metadata.StringOr("quantization_config.quant_method", ""), path));
   }
   return OpenModel(std::move(checkpoint));

@@ -63,7 +63,8 @@ ScaleAndMin RoundFromMinimum(const float* x, int highest, int* codes) {
   const float inverse = Inverse(d);
   for (int i = 0; i < kBlock; ++i) {
     const float shifted = (x[i] - min) * inverse + 0.5F;
-    codes[i] = std::clamp(static_cast<int>(shifted), 0, highest);
+    // Where the difference overflows this is no number, which no cast may see.
+    codes[i] = std::isfinite(shifted) ? std::clamp(static_cast<int>(shifted), 0, highest) : 0;
   }
   return {.d = d, .min = min};
 }
