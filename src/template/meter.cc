@@ -9,7 +9,7 @@ Status Meter::TooMuch(const char* what) {
 }
 
 Status Meter::Charge(int64_t amount) {
-  if (amount > limits_.work) return TooMuch("characters");
+  if (amount < 0 || amount > limits_.work) return TooMuch("characters");
   limits_.work -= amount;
   return {};
 }

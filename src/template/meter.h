@@ -23,7 +23,8 @@ class Meter {
   explicit Meter(const RenderLimits& limits) : limits_(limits) {}
 
   Status Step() { return ++steps_ > limits_.steps ? TooMuch("steps") : Status(); }
-  // Before something of `amount` characters or items is made or read.
+  // Before something of `amount` characters or items is made or read. A negative amount is one that
+  // overflowed, and too much.
   Status Charge(int64_t amount);
   Status ChargeFor(const Value& value) { return Charge(CostOf(value) + 1); }
   // After functions that lowered `*work()` themselves.

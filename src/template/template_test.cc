@@ -84,6 +84,55 @@ TEST(TemplateErrorTest, MessagesNameTheLine) {
             "line 1: \"append\" of a list would change it, which templates may not");
 }
 
+// Every letter after every kind of value: text or an error, never a stop. What Python 3.11 prints.
+TEST(TemplateNumberTest, FormatsTakeEveryTypeLetter) {
+  for (char type = 'A'; type <= 'z'; ++type) {
+    for (const char* value : {"7", "2.5", "true", "'x'", "1e400", "none", "[1]"}) {
+      for (const char* before : {"", "#", "+09,", ".3", "#.0"}) {
+        const std::string spec = std::string(before) + type;
+        (void)Render("{{ '{:" + spec + "}'.format(" + value + ") }}");
+        (void)Render("{{ '%" + spec + "' % (" + value + ",) }}");
+      }
+    }
+  }
+  EXPECT_EQ(ErrorOf("{{ '{:n} {:n} {:.3n}'.format(2.5, 7, 1234.5) }}"), "rendered: 2.5 7 1.23e+03");
+}
+
+TEST(TemplateNumberTest, TheEndsOfTheRangeDoNotOverflow) {
+  const std::string least = "(-9223372036854775807 - 1)";
+  for (const char* method : {"center", "ljust", "rjust", "zfill"}) {
+    EXPECT_EQ(ErrorOf("{{ 'abc'." + std::string(method) + "(" + least + ") }}"), "rendered: abc");
+    EXPECT_NE(ErrorOf("{{ 'abc'." + std::string(method) + "(9223372036854775807) }}")
+                  .find("too many characters"),
+              std::string::npos);
+  }
+  const std::string most = "9223372036854775807";
+  EXPECT_EQ(ErrorOf("{{ 'abcdef' | truncate(" + most + ", leeway=" + most + ") }}"),
+            "rendered: abcdef");
+  EXPECT_NE(ErrorOf("{{ 'abc' | truncate(" + least + ") }}").find("too small"), std::string::npos);
+}
+
+// What Python's round() and float() give.
+TEST(TemplateNumberTest, RoundingAndReadingAreThoseOfPython) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{{ 5 | round(-400) }}", "0"},
+      {"{{ 5.0 | round(-400) }}", "0.0"},
+      {"{{ 9007199254740993 | round(-1) }}", "9007199254740990"},
+      {"{{ 25 | round(-1) }} {{ 35 | round(-1) }} {{ (-25) | round(-1) }}", "20 40 -20"},
+      {"{{ 'nan' | float | round(-1) }}", "nan"},
+      {"{{ '-1e999' | float }} {{ '1e999' | float }}", "-inf inf"},
+      {"{{ '1e-999' | float }} {{ '-1e-999' | float }}", "0.0 -0.0"},
+      {"{{ '0.001e400' | float }} {{ '1e99999999999999999999' | float }}", "inf inf"},
+      {"{{ '1_000' | int }} {{ '1__0' | int }} {{ '_1' | int }}", "1000 0 0"}};
+  for (const auto& [source, expected] : cases) {
+    EXPECT_EQ(ErrorOf(source), "rendered: " + std::string(expected)) << source;
+  }
+  EXPECT_EQ(ErrorOf("{{ 9223372036854775807 | round(-1) }}"),
+            "line 1: filter round: a number grows beyond 64 bits");
+  EXPECT_EQ(ErrorOf("{{ 1.5 | round(-400, 'ceil') }}"),
+            "line 1: filter round: a number is out of range");
+}
+
 TEST(TemplateClockTest, StrftimeNowIsTheLocalTimeThatItIsGiven) {
   const std::time_t now = 1'700'000'000;
   std::tm local{};

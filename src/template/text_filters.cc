@@ -147,9 +147,10 @@ Result<Value> Truncate(const Value& subject, const Arguments& arguments, Interpr
     return InvalidArgumentError("a str is needed, not a " + subject.TypeName());
   }
   const Text& text = *subject.text();
-  const auto kept = length - static_cast<int64_t>(end.size());
-  if (kept < 0 || leeway < 0) return InvalidArgumentError("the length is too small");
-  if (static_cast<int64_t>(text.size()) <= length + leeway) return subject;
+  const auto end_size = static_cast<int64_t>(end.size());
+  if (length < end_size || leeway < 0) return InvalidArgumentError("the length is too small");
+  if (static_cast<int64_t>(text.size()) - length <= leeway) return subject;
+  const int64_t kept = length - end_size;
   Text cut = text.substr(0, static_cast<size_t>(kept));
   if (!bound.Truth(1, false)) cut = cut.substr(0, std::min(cut.rfind(U' '), cut.size()));
   return Value(cut + end);
@@ -177,12 +178,30 @@ std::string PlainNumber(const Text& text) {
   }
   if (plain.starts_with('+') && !plain.starts_with("+-")) plain.erase(0, 1);
   // Underscores stand between digits.
-  for (size_t i = 1; i + 1 < plain.size(); ++i) {
-    if (plain[i] == '_' && std::isdigit(plain[i - 1]) != 0 && std::isdigit(plain[i + 1]) != 0) {
-      plain.erase(i, 1);
-    }
+  std::string digits;
+  for (size_t i = 0; i < plain.size(); ++i) {
+    const bool between = i > 0 && i + 1 < plain.size() && std::isdigit(plain[i - 1]) != 0 &&
+                         std::isdigit(plain[i + 1]) != 0;
+    if (plain[i] != '_' || !between) digits.push_back(plain[i]);
   }
-  return plain;
+  return digits;
+}
+
+// Whether a decimal number that no double holds is too near to 0, not too far from it.
+bool IsTiny(std::string_view number) {
+  const size_t mark = std::min(number.find_first_of("eE"), number.size());
+  const std::string_view digits = number.substr(0, mark);
+  const size_t point = std::min(digits.find('.'), digits.size());
+  const size_t first = std::min(digits.find_first_of("123456789"), digits.size());
+  int64_t exponent = 0;
+  if (mark < number.size()) {
+    std::string_view power = number.substr(mark + 1);
+    const bool negative = power.starts_with('-');
+    if (power.starts_with('+')) power.remove_prefix(1);
+    const auto read = std::from_chars(power.data(), power.data() + power.size(), exponent);
+    if (read.ec != std::errc() || std::abs(exponent) > (int64_t{1} << 40)) return negative;
+  }
+  return static_cast<int64_t>(point) - static_cast<int64_t>(first) + exponent < 0;
 }
 
 std::optional<double> ReadFloat(const Text& text) {
@@ -192,7 +211,9 @@ std::optional<double> ReadFloat(const Text& text) {
   const char* end = plain.data() + plain.size();
   const auto read = std::from_chars(plain.data(), end, number);
   if (read.ptr != end) return std::nullopt;
-  if (read.ec == std::errc::result_out_of_range) return HUGE_VAL;
+  if (read.ec == std::errc::result_out_of_range) {
+    return std::copysign(IsTiny(plain) ? 0.0 : HUGE_VAL, plain.starts_with('-') ? -1.0 : 1.0);
+  }
   if (read.ec != std::errc()) return std::nullopt;
   return number;
 }
@@ -251,6 +272,30 @@ Result<Value> Absolute(const Value& subject, const Arguments& arguments, Interpr
   return InvalidArgumentError("a number is needed, not a " + subject.TypeName());
 }
 
+// `number` to the nearest multiple of 10 to the `zeros`; of two that are equally near, to the even
+// one.
+Result<Value> RoundWhole(int64_t number, int64_t zeros) {
+  const bool negative = number < 0;
+  const uint64_t size =
+      negative ? ~static_cast<uint64_t>(number) + 1 : static_cast<uint64_t>(number);
+  if (zeros > 19) return Value(int64_t{0});
+  uint64_t unit = 1;
+  for (int64_t i = 0; i < zeros; ++i) unit *= 10;
+  const uint64_t rest = size % unit;
+  const bool odd = size / unit % 2 == 1;
+  const bool up = rest > unit - rest || (rest == unit - rest && odd);
+  const uint64_t rounded = size - rest + (up ? unit : 0);
+  if (rounded > INT64_MAX) return InvalidArgumentError("a number grows beyond 64 bits");
+  const auto whole = static_cast<int64_t>(rounded);
+  return Value(negative ? -whole : whole);
+}
+
+Result<Value> RoundToward(double (*toward)(double), double number, double scale) {
+  const double rounded = toward(number * scale) / scale;
+  if (!std::isfinite(rounded)) return InvalidArgumentError("a number is out of range");
+  return Value(rounded);
+}
+
 Result<Value> Round(const Value& subject, const Arguments& arguments, Interpreter*) {
   SLUICE_TRY_ASSIGN(const BoundArguments bound, Bind(arguments, {U"precision", U"method"}));
   SLUICE_TRY_ASSIGN(const int64_t precision, bound.Integer(0, 0));
@@ -260,17 +305,17 @@ Result<Value> Round(const Value& subject, const Arguments& arguments, Interprete
   }
   const double number = *subject.number();
   const double scale = std::pow(10.0, static_cast<double>(precision));
-  if (method == U"ceil") return Value(std::ceil(number * scale) / scale);
-  if (method == U"floor") return Value(std::floor(number * scale) / scale);
+  if (method == U"ceil") return RoundToward(&std::ceil, number, scale);
+  if (method == U"floor") return RoundToward(&std::floor, number, scale);
   if (method != U"common") return InvalidArgumentError("the method is common, ceil or floor");
-  if (!subject.is_float() && precision >= 0) return Value(*subject.integer());
-  if (precision < 0) {
-    // To the even one of two tens that are equally near.
-    const double rounded = std::nearbyint(number * scale) / scale;
-    if (subject.is_float()) return Value(rounded);
-    return Value(static_cast<int64_t>(rounded));
+  if (!subject.is_float()) {
+    if (precision >= 0) return Value(*subject.integer());
+    return RoundWhole(*subject.integer(), precision < -20 ? 20 : -precision);
   }
   if (precision > 300 || !std::isfinite(number)) return subject;
+  if (precision < -308) return Value(std::copysign(0.0, number));
+  // To the even one of two tens that are equally near.
+  if (precision < 0) return Value(std::nearbyint(number * scale) / scale);
   // The nearest decimal, as printing finds it, is what Python's round() gives.
   const std::string digits = fmt::format("{:.{}f}", number, precision);
   double rounded = 0;

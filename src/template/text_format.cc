@@ -105,6 +105,7 @@ Result<Text> FormatFloat(double number, const Layout& layout) {
     char32_t type = layout.type;
     const double shown = type == '%' ? size * 100 : size;
     if (type == '%') type = 'f';
+    if (type == 'n') type = 'g';  // no locale groups digits here
     std::string form = "{:";
     if (layout.alternate) form += '#';
     form += ".{}";

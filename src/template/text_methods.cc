@@ -245,7 +245,7 @@ Result<Value> Padded(const Value& self, const Arguments& arguments, Meter* meter
   SLUICE_TRY_ASSIGN(const Text fill, bound.TextOr(1, kPlace == Place::kZeros ? U"0" : U" "));
   if (fill.size() != 1) return InvalidArgumentError("a single character fills");
   const Text& text = *self.text();
-  const int64_t missing = std::max<int64_t>(width - SizeOf(self), 0);
+  const int64_t missing = width > SizeOf(self) ? width - SizeOf(self) : 0;
   SLUICE_TRY(meter->Charge(missing + SizeOf(self)));
   int64_t left = 0;
   if (kPlace == Place::kRight || kPlace == Place::kZeros) left = missing;
