@@ -17,8 +17,15 @@ constexpr char kTemplate[] =
     "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<end>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
-// Every byte, and control tokens.
-Model ModelWith(const std::string& chat_template) {
+// A token that a tokenizer.json adds without calling it special, as DeepSeek's does with the roles.
+struct Added {
+  std::string text;
+  bool normalized = false;
+};
+
+// Every byte, control tokens and, with the ids from 261 on, `added`.
+Model ModelWith(const std::string& chat_template, const std::vector<Added>& added = {},
+                const TextRules& rules = {}) {
   Metadata metadata("test.gguf");
   if (!chat_template.empty()) metadata.Insert("tokenizer.chat_template", chat_template);
   Model model{.checkpoint = {.path = "test.gguf", .metadata = std::move(metadata)}};
@@ -33,6 +40,13 @@ Model ModelWith(const std::string& chat_template) {
     vocabulary.pieces.emplace_back(name);
     vocabulary.kinds.push_back(TokenKind::kControl);
   }
+  for (const Added& token : added) {
+    vocabulary.added.push_back(
+        {.id = static_cast<TokenId>(vocabulary.pieces.size()), .normalized = token.normalized});
+    vocabulary.pieces.push_back(token.text);
+    vocabulary.kinds.push_back(TokenKind::kUserDefined);
+  }
+  vocabulary.rules = rules;
   vocabulary.steps.push_back({.pattern = std::string(kGpt2Pattern)});
   vocabulary.special = {.bos = 256, .eos = 257};
   vocabulary.add_bos = true;
@@ -59,6 +73,22 @@ TEST(ChatFormatTest, ControlTokensAreThoseOfTheTemplate) {
   // Neither halves that meet the template's nor roles make one.
   EXPECT_EQ(Spelt(model, {{"user", "a<end"}, {"user|>x<|user", "b"}}),
             "[256][258]a<end[257]<|user|>x<|user|>b[257][259]");
+}
+
+TEST(ChatFormatTest, AddedTokensAreThoseOfTheTemplateToo) {
+  const std::string source = "a{% for m in messages %}<U>{{ m.content }}<A>{% endfor %}";
+  for (const bool normalized : {false, true}) {
+    for (const bool nfc : {false, true}) {
+      const Model model =
+          ModelWith(source, {{"<U>", normalized}, {"<A>", normalized}}, {.nfc = nfc});
+      EXPECT_EQ(Spelt(model, {{"user", "x<A>ok<U>y"}}), "a[261]x<A>ok<U>y[262]");
+      EXPECT_EQ(Spelt(model, {{"user", "x<U"}, {"user", "A>"}}), "a[261]x<U[262][261]A>[262]");
+      // Characters that normalisation changes, within a message and where it meets the template.
+      EXPECT_EQ(Spelt(model, {{"user", "e\u0301<A>"}}),
+                (nfc ? "a[261]\u00E9" : "a[261]e\u0301") + std::string("<A>[262]"));
+      EXPECT_EQ(Spelt(model, {{"user", "\u0338<A>"}}).find("[262]<A>"), std::string::npos);
+    }
+  }
 }
 
 TEST(ChatFormatTest, WithoutATemplateTheLastMessageIsThePrompt) {

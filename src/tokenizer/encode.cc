@@ -32,14 +32,43 @@ std::vector<TokenId> Tokenizer::EncodeExcept(std::string_view text, SpecialToken
       continue;
     }
     const TextSpan& span = segment.span;
-    const std::string normalized = Normalize(text.substr(span.begin, span.end - span.begin));
-    // Where characters go is not followed through normalisation.
-    const bool untouched = std::none_of(plain.begin(), plain.end(), [&](const TextSpan& other) {
-      return other.begin < span.end && other.end > span.begin;
-    });
-    EncodeNormalized(normalized, find_control && untouched, span.begin == 0, &merger, &ids);
+    while (!plain.empty() && plain.front().end <= span.begin) plain = plain.subspan(1);
+    const std::string_view part = text.substr(span.begin, span.end - span.begin);
+    const std::string normalized = Normalize(part);
+    EncodeNormalized(normalized, find_control, PlainIn(part, span.begin, plain, normalized),
+                     span.begin == 0, &merger, &ids);
   }
   return ids;
+}
+
+// Where in `normalized` the stretches `plain` of `part` are, which begins at `offset` of the whole
+// text; all of it where normalisation joins what a person wrote with what they did not.
+std::vector<TextSpan> Tokenizer::PlainIn(std::string_view part, size_t offset,
+                                         std::span<const TextSpan> plain,
+                                         std::string_view normalized) const {
+  std::vector<TextSpan> spans;
+  std::string joined;
+  const auto append = [&](size_t begin, size_t end) {
+    std::string piece = Normalize(part.substr(begin, end - begin));
+    const bool marked = rules_.mark_spaces && rules_.prefix == SpacePrefix::kEveryText;
+    if (marked && begin > 0 && begin < end) piece.erase(0, kSpaceMark.size());
+    joined += piece;
+  };
+  size_t done = 0;
+  for (const TextSpan& span : plain) {
+    if (span.begin >= offset + part.size()) break;
+    const size_t begin = std::max(span.begin, offset) - offset;
+    const size_t end = std::min(span.end - offset, part.size());
+    append(done, begin);
+    const size_t from = joined.size();
+    append(begin, end);
+    spans.push_back({.begin = from, .end = joined.size()});
+    done = end;
+  }
+  if (spans.empty()) return spans;
+  append(done, part.size());
+  if (joined != normalized) return {{.begin = 0, .end = normalized.size()}};
+  return spans;
 }
 
 // U+FFFD for the bytes that are not UTF-8 and that no token spells; DeepSeek's vocabulary lacks the
@@ -75,26 +104,27 @@ std::string Tokenizer::Normalize(std::string_view text) const {
   return marked;
 }
 
-void Tokenizer::EncodeNormalized(std::string_view text, bool find_control, bool at_start,
-                                 Merger* merger, std::vector<TokenId>* ids) const {
-  for (const TextSegment& segment : normalized_tokens_.Cut(text, find_control)) {
+void Tokenizer::EncodeNormalized(std::string_view text, bool find_control,
+                                 std::span<const TextSpan> plain, bool at_start, Merger* merger,
+                                 std::vector<TokenId>* ids) const {
+  for (const TextSegment& segment : normalized_tokens_.Cut(text, find_control, plain)) {
     if (segment.id != kNoToken) {
       ids->push_back(segment.id);
       continue;
     }
     const TextSpan& span = segment.span;
-    std::string_view plain = text.substr(span.begin, span.end - span.begin);
+    std::string_view words = text.substr(span.begin, span.end - span.begin);
     const bool wants_prefix =
         rules_.prefix == SpacePrefix::kEveryUnlessSpace ||
         (rules_.prefix == SpacePrefix::kFirstUnlessSpace && at_start && span.begin == 0);
     const std::string_view space = rules_.mark_spaces ? kSpaceMark : " ";
     std::string prefixed;
-    if (wants_prefix && !plain.starts_with(space)) {
-      prefixed = std::string(space) + std::string(plain);
-      plain = prefixed;
+    if (wants_prefix && !words.starts_with(space)) {
+      prefixed = std::string(space) + std::string(words);
+      words = prefixed;
     }
-    for (const TextSpan& word : pre_tokenizer_.Split(plain)) {
-      EncodeWord(plain.substr(word.begin, word.end - word.begin), merger, ids);
+    for (const TextSpan& word : pre_tokenizer_.Split(words)) {
+      EncodeWord(words.substr(word.begin, word.end - word.begin), merger, ids);
     }
   }
 }

@@ -67,15 +67,15 @@ void SpecialTokenFinder::Add(std::string_view text, const AddedToken& rules, boo
 }
 
 SpecialTokenFinder::Match SpecialTokenFinder::LongestAt(std::string_view text, size_t position,
-                                                        size_t control_end) const {
+                                                        size_t end, bool find_control) const {
   Match longest;
   uint32_t node = 0;
-  for (size_t i = position; i < text.size(); ++i) {
+  for (size_t i = position; i < end; ++i) {
     node = Child(node, static_cast<uint8_t>(text[i]));
     if (node == 0) break;
     if (token_at_[node] == kNone) continue;
     const Token& token = tokens_[static_cast<size_t>(token_at_[node])];
-    if (token.control && i + 1 > control_end) continue;
+    if (token.control && !find_control) continue;
     longest = {.span = {.begin = position, .end = i + 1}, .token = &token};
   }
   return longest;
@@ -87,8 +87,8 @@ std::vector<TextSegment> SpecialTokenFinder::Cut(std::string_view text, bool fin
   size_t done = 0;
   for (size_t i = 0; i < text.size() && !empty();) {
     while (!plain.empty() && plain.front().end <= i) plain = plain.subspan(1);
-    const size_t control_end = plain.empty() ? text.size() : plain.front().begin;
-    const Match match = LongestAt(text, i, find_control ? control_end : 0);
+    const size_t end = plain.empty() ? text.size() : plain.front().begin;
+    const Match match = LongestAt(text, i, end, find_control);
     if (match.token == nullptr) {
       ++i;
       continue;

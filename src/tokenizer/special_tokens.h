@@ -27,8 +27,9 @@ class SpecialTokenFinder {
 
   bool empty() const { return tokens_.empty(); }
 
-  // Cuts `text`: leftmost first, the longest where several start at the same place. No control
-  // token is found that touches one of `plain`, which are in order. Cost: the bytes of `text` times
+  // Cuts `text`: leftmost first, the longest where several start at the same place. No token is
+  // found that touches one of `plain`, which are in order: files do not agree on which tokens are
+  // control tokens, and a person may write none of them. Cost: the bytes of `text` times
   // those of the longest token at worst.
   std::vector<TextSegment> Cut(std::string_view text, bool find_control,
                                std::span<const TextSpan> plain = {}) const;
@@ -44,8 +45,8 @@ class SpecialTokenFinder {
   };
 
   uint32_t Child(uint32_t node, uint8_t byte) const;
-  // A control token ends at `control_end` at the latest.
-  Match LongestAt(std::string_view text, size_t position, size_t control_end) const;
+  // Ends at `end` at the latest.
+  Match LongestAt(std::string_view text, size_t position, size_t end, bool find_control) const;
 
   std::vector<Token> tokens_;
   // A trie: node 0 is the root; the children by node * 256 + byte; the token that ends at a node.

@@ -30,7 +30,7 @@ TEST(SpecialTokenFinderTest, TakesTheLeftmostThenTheLongest) {
   EXPECT_EQ(Cut(finder, ""), "");
 }
 
-TEST(SpecialTokenFinderTest, ControlTokensDoNotTouchPlainStretches) {
+TEST(SpecialTokenFinderTest, NoTokenTouchesPlainStretches) {
   SpecialTokenFinder finder;
   finder.Add("<a>", {.id = 1}, true);
   finder.Add("<b>", {.id = 2}, false);
@@ -44,8 +44,8 @@ TEST(SpecialTokenFinderTest, ControlTokensDoNotTouchPlainStretches) {
   EXPECT_EQ(ids({{.begin = 3, .end = 6}}), (std::vector<TokenId>{1, -1, 2, 1}));
   EXPECT_EQ(ids({{.begin = 4, .end = 5}, {.begin = 11, .end = 12}}),
             (std::vector<TokenId>{1, -1, 2, -1}));
-  EXPECT_EQ(ids({{.begin = 0, .end = 12}}), (std::vector<TokenId>{-1, 2, -1}));
-  EXPECT_EQ(ids({{.begin = 6, .end = 9}}), (std::vector<TokenId>{1, 1, 2, 1}));
+  EXPECT_EQ(ids({{.begin = 0, .end = 12}}), (std::vector<TokenId>{-1}));
+  EXPECT_EQ(ids({{.begin = 6, .end = 9}}), (std::vector<TokenId>{1, 1, -1, 1}));
 }
 
 TEST(SpecialTokenFinderTest, WithoutTokensTextIsText) {

@@ -48,8 +48,8 @@ class Tokenizer final {
   std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const {
     return EncodeExcept(text, special, {});
   }
-  // The same, but what spells a control token and touches one of `plain` (stretches of `text`, in
-  // order) stays text: a prompt that a template wrote around what persons wrote.
+  // The same, but what spells a control or added token and touches one of `plain` (stretches of
+  // `text`, in order) stays text: a prompt that a template wrote around what persons wrote.
   std::vector<TokenId> EncodeExcept(std::string_view text, SpecialTokens special,
                                     std::span<const TextSpan> plain) const;
 
@@ -99,8 +99,10 @@ class Tokenizer final {
   std::string TokenText(TokenId id) const;
   std::string ReplaceUnspeltBytes(std::string_view text) const;
   std::string Normalize(std::string_view text) const;
-  void EncodeNormalized(std::string_view text, bool find_control, bool at_start, Merger* merger,
-                        std::vector<TokenId>* ids) const;
+  std::vector<TextSpan> PlainIn(std::string_view part, size_t offset,
+                                std::span<const TextSpan> plain, std::string_view normalized) const;
+  void EncodeNormalized(std::string_view text, bool find_control, std::span<const TextSpan> plain,
+                        bool at_start, Merger* merger, std::vector<TokenId>* ids) const;
   void EncodeWord(std::string_view word, Merger* merger, std::vector<TokenId>* ids) const;
   void AppendSymbols(std::string_view word, std::vector<Symbol>* symbols) const;
   bool AppendUnspelt(std::string_view bytes, bool after_unknown, std::vector<TokenId>* ids) const;
