@@ -220,6 +220,26 @@ TEST_F(FaultsTest, OpeningFails) {
   ForEveryOperation(FaultOperation::kOpen, FaultKind::kError, Recovery::kNextIsRight, "open");
 }
 
+// Every door of the engine, not only those that a request comes through.
+TEST_F(FaultsTest, MemoryIsShortForText) {
+  const auto opened = Engine::Open({.ram_budget = "256MiB"});
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  const Engine& engine = **opened;
+  const std::string text(64U << 10, 'a');
+  const std::vector<int32_t> ids = engine.Encode(text).value();
+  const std::vector<ChatMessage> messages{{.role = "user", .content = text}};
+  const std::function<Status()> doors[] = {[&] { return engine.Encode(text).status(); },
+                                           [&] { return engine.Decode(ids).status(); },
+                                           [&] { return engine.FormatChat(messages).status(); },
+                                           [&] { return engine.EncodeChat(messages).status(); }};
+  for (const std::function<Status()>& door : doors) {
+    SetFault({.operation = FaultOperation::kAllocate, .nth = 1});
+    const Status status = door();
+    SetFault({});
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+  }
+}
+
 TEST_F(FaultsTest, MemoryIsShort) {
   ForEveryOperation(FaultOperation::kAllocate, FaultKind::kError, Recovery::kMayFail,
                     "4 KiB of memory or more");

@@ -71,6 +71,18 @@ Status OutOfMemory(const std::string& model) {
   return ResourceExhaustedError(model + ": the system gives no more memory");
 }
 
+// What `call` gives. The doors are where the library's own exception, that memory is short, becomes
+// a status: headers, vocabularies, prompts and activations are large, and what they were half made
+// into is gone by then.
+template <typename Call>
+auto WithMemory(const std::string& model, const Call& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(model);
+  }
+}
+
 }  // namespace
 
 const char* FinishReasonName(FinishReason reason) {
@@ -508,26 +520,20 @@ RequestStats TokenStream::stats() const { return channel_->stats(); }
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
-// The doors are where the library's own exception, that memory is short, becomes a status: headers,
-// vocabularies and activations are large, and what they were half made into is gone by then.
 Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
-  try {
+  const std::string name = options.model.empty() ? "rill (embedded)" : options.model;
+  return WithMemory(name, [&]() -> Result<std::unique_ptr<Engine>> {
     SLUICE_TRY_ASSIGN(Model model,
                       options.model.empty() ? OpenEmbeddedModel() : OpenModel(options.model));
     auto impl = std::make_unique<Impl>(std::move(model));
     SLUICE_TRY(impl->Start(options));
     return std::unique_ptr<Engine>(new Engine(std::move(impl)));
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options.model.empty() ? "rill (embedded)" : options.model);
-  }
+  });
 }
 
 Result<TokenStream> Engine::Submit(Request request) {
-  try {
-    return impl_->Submit(std::move(request));
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(impl_->model().checkpoint.path);
-  }
+  return WithMemory(impl_->model().checkpoint.path,
+                    [&] { return impl_->Submit(std::move(request)); });
 }
 
 EngineStats Engine::stats() const {
@@ -539,22 +545,28 @@ EngineStats Engine::stats() const {
 Result<std::vector<int32_t>> Engine::Encode(std::string_view text) const {
   const Tokenizer* tokenizer = impl_->model().tokenizer.get();
   if (tokenizer == nullptr) return UnsupportedError("the model has no tokenizer");
-  return tokenizer->Encode(text, SpecialTokens::kParse);
+  return WithMemory(impl_->model().checkpoint.path, [&]() -> Result<std::vector<int32_t>> {
+    return tokenizer->Encode(text, SpecialTokens::kParse);
+  });
 }
 
 Result<std::string> Engine::Decode(std::span<const int32_t> ids) const {
   const Tokenizer* tokenizer = impl_->model().tokenizer.get();
   if (tokenizer == nullptr) return UnsupportedError("the model has no tokenizer");
-  return tokenizer->Decode(ids);
+  return WithMemory(impl_->model().checkpoint.path,
+                    [&]() -> Result<std::string> { return tokenizer->Decode(ids); });
 }
 
 Result<std::string> Engine::FormatChat(std::span<const ChatMessage> messages) const {
-  SLUICE_TRY_ASSIGN(jinja::RenderedText prompt, FormatConversation(impl_->model(), messages));
-  return std::move(prompt.text);
+  return WithMemory(impl_->model().checkpoint.path, [&]() -> Result<std::string> {
+    SLUICE_TRY_ASSIGN(jinja::RenderedText prompt, FormatConversation(impl_->model(), messages));
+    return std::move(prompt.text);
+  });
 }
 
 Result<std::vector<int32_t>> Engine::EncodeChat(std::span<const ChatMessage> messages) const {
-  return EncodeConversation(impl_->model(), messages);
+  return WithMemory(impl_->model().checkpoint.path,
+                    [&] { return EncodeConversation(impl_->model(), messages); });
 }
 
 }  // namespace sluice
