@@ -119,7 +119,7 @@ class ScopeGuard {
   std::unique_ptr<Scope> scope_;
 };
 
-// filters.cc, sequence_filters.cc, tests.cc, functions.cc
+// text_filters.cc, sequence_filters.cc, tests.cc, functions.cc
 using Filter = Result<Value> (*)(const Value& subject, const Arguments& arguments,
                                  Interpreter* interpreter);
 using Test = Result<bool> (*)(const Value& subject, const Arguments& arguments,

@@ -5,7 +5,8 @@
 // sandbox that lets nothing be changed. Left out, each with a message: other templates ({% include
 // %} and the like), integers beyond 64 bits, lipsum(), and the filters random, urlize, pprint,
 // wordwrap, striptags and xmlattr. |safe and |escape give plain text: what is added to it later is
-// not escaped.
+// not escaped. Without a message: "self" is not defined, and printing dict.items() and the like, or
+// a method, does not show what Python shows.
 //
 // A template is somebody else's program. It has no way to anything but its values, and what it may
 // use of time and memory is bounded (RenderLimits).
