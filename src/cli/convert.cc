@@ -215,7 +215,7 @@ class ConvertCommand final : public Command {
     ThreadPool pool(threads_ > 0 ? threads_ : AvailableCores());
     SteadyClock::time_point drawn;
     const CatchInterrupt guard;
-    const Status written = conversion.Write(
+    Status written = conversion.Write(
         output_,
         {.ram_budget = budget,
          .progress =
