@@ -140,7 +140,8 @@ constexpr std::array<std::string_view, 9> kDistinctNames{
     "starcoder", "deepseek-llm", "deepseek-coder", "deepseek-v3"};
 
 // Where the sequences differ: digits, contractions, line ends, spaces, marks, scripts, case.
-// clang-format off: it measures these characters anew each time.
+// clang-format would cut these characters anew each time.
+// clang-format off
 constexpr std::string_view kProbe =
     "Hello world's I'LL we've 1234567 x12 3.14  two   three\t\tfour\n\n five\r\n  six \n seven!? "
     "...\n\n(eight) #tag @you $100 a_b-c/d camelCase HTTPServer naïve Ünïcöde е́ж Привет "
