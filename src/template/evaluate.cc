@@ -77,23 +77,38 @@ Result<Value> Interpreter::EvaluateKind(const Expression& expression) {
   return InvalidArgumentError("a slice cannot stand here");
 }
 
-Result<Value> Interpreter::Global(const std::string& name) {
-  if (const Value* given = context_.Find(TextFrom(name)); given != nullptr) return *given;
-  Value function = GlobalFunction(name);
-  if (!function.is_undefined()) return function;
-  return Value::UndefinedBecause(QuoteForMessage(name) + " is not defined");
+const Value& Interpreter::Global(NameId id) {
+  std::optional<Value>& known = globals_[static_cast<size_t>(id)];
+  if (known) return *known;
+  const std::string& name = program_.names[static_cast<size_t>(id)];
+  if (const Value* given = context_.Find(TextFrom(name)); given != nullptr) {
+    known = *given;
+  } else {
+    known = GlobalFunction(name);
+    if (known->is_undefined()) {
+      known = Value::UndefinedBecause(QuoteForMessage(name) + " is not defined");
+    }
+  }
+  return *known;
+}
+
+const Value* Interpreter::Variable(NameId id) {
+  for (const Scope* scope = scope_; scope != nullptr; scope = scope->parent) {
+    *meter_.work() -= SearchCost(*scope);
+    const Value* found = scope->Find(id);
+    if (found != nullptr) return found;
+  }
+  return nullptr;
 }
 
 Result<Value> Interpreter::EvaluateName(const Expression& expression) {
-  for (const Scope* scope = scope_; scope != nullptr; scope = scope->parent) {
-    const Value* found = scope->Find(expression.id);
-    if (found != nullptr) return *found;
-  }
-  return Global(program_.names[static_cast<size_t>(expression.id)]);
+  const Value* found = Variable(expression.id);
+  SLUICE_TRY(meter_.CheckWork());
+  return found != nullptr ? *found : Global(expression.id);
 }
 
 Result<Value> Interpreter::EvaluateItems(const Expression& expression) {
-  SLUICE_TRY(meter_.Charge(static_cast<int64_t>(expression.children.size())));
+  SLUICE_TRY(meter_.Charge(static_cast<int64_t>(expression.children.size()) * kItemCost));
   std::vector<Value> items;
   items.reserve(expression.children.size());
   for (const ExpressionPtr& child : expression.children) {
@@ -105,7 +120,7 @@ Result<Value> Interpreter::EvaluateItems(const Expression& expression) {
 }
 
 Result<Value> Interpreter::EvaluateDict(const Expression& expression) {
-  SLUICE_TRY(meter_.Charge(static_cast<int64_t>(expression.children.size())));
+  SLUICE_TRY(meter_.Charge(static_cast<int64_t>(expression.children.size() / 2) * kEntryCost));
   Dict dict;
   for (size_t i = 0; i < expression.children.size(); i += 2) {
     SLUICE_TRY_ASSIGN(Value key, Evaluate(*expression.children[i]));
@@ -133,12 +148,14 @@ Result<Value> Interpreter::EvaluateSubscript(const Expression& expression) {
 
 Result<Arguments> Interpreter::EvaluateArguments(const CallArguments& arguments) {
   Arguments evaluated;
+  SLUICE_TRY(meter_.Charge(static_cast<int64_t>(arguments.positional.size()) * kItemCost));
   for (const ExpressionPtr& argument : arguments.positional) {
     SLUICE_TRY_ASSIGN(Value value, Evaluate(*argument));
     evaluated.positional.push_back(std::move(value));
   }
   for (const auto& [name, argument] : arguments.named) {
     SLUICE_TRY_ASSIGN(Value value, Evaluate(*argument));
+    SLUICE_TRY(meter_.Charge(NamedCost(name)));
     evaluated.named.emplace_back(name, std::move(value));
   }
   if (arguments.more_positional != nullptr) {
@@ -153,6 +170,7 @@ Result<Arguments> Interpreter::EvaluateArguments(const CallArguments& arguments)
     SLUICE_TRY(meter_.ChargeFor(more));
     for (const auto& [key, value] : more.dict()->entries()) {
       if (key.text() == nullptr) return InvalidArgumentError("names of arguments are texts");
+      SLUICE_TRY(meter_.Charge(NamedCost(*key.text())));
       evaluated.named.emplace_back(*key.text(), value);
     }
   }

@@ -425,6 +425,7 @@ Result<CallArguments> ExpressionParser::ParseArguments() {
       SLUICE_TRY_ASSIGN(arguments.more_named, Parse());
     } else if (tokens_.AtType(TokenType::kName) &&
                TokenReader::Is(tokens_.next(), TokenType::kOperator, U"=")) {
+      if (arguments.named.size() == kMaxParameters) return tokens_.Fail("too many named arguments");
       const Text name = tokens_.Take().text;
       tokens_.Take();
       SLUICE_TRY_ASSIGN(ExpressionPtr value, Parse());

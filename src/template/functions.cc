@@ -38,7 +38,7 @@ Result<Value> Range(const Arguments& arguments, Interpreter* interpreter) {
     count = (span - 1) / stride + 1;
   }
   if (count > kMaxRange) return Meter::TooMuch("items of a range()");
-  SLUICE_TRY(interpreter->meter()->Charge(static_cast<int64_t>(count)));
+  SLUICE_TRY(interpreter->meter()->Charge(static_cast<int64_t>(count) * kItemCost));
   Sequence range{.kind = SequenceKind::kRange};
   range.shows_as = step == 1 ? fmt::format("range({}, {})", begin, end)
                              : fmt::format("range({}, {}, {})", begin, end, step);
@@ -68,11 +68,14 @@ Result<Dict> DictOf(const Arguments& arguments, Interpreter* interpreter) {
       SLUICE_TRY(meter->ChargeFor(pair));
       SLUICE_TRY_ASSIGN(const std::vector<Value> both, meter->Items(pair));
       if (both.size() != 2) return InvalidArgumentError("a dict is made of pairs");
-      SLUICE_TRY(meter->ChargeFor(both[0]));
+      SLUICE_TRY(meter->Charge(CostOf(both[0]) + kEntryCost));
       SLUICE_TRY(dict.Insert(both[0], both[1]));
     }
   }
-  for (const auto& [name, value] : arguments.named) SLUICE_TRY(dict.Insert(name, value));
+  for (const auto& [name, value] : arguments.named) {
+    SLUICE_TRY(meter->Charge(static_cast<int64_t>(name.size()) + kTextCost + kEntryCost));
+    SLUICE_TRY(dict.Insert(name, value));
+  }
   return dict;
 }
 

@@ -40,7 +40,11 @@ ScopeGuard::~ScopeGuard() {
 }
 
 Interpreter::Interpreter(const Program& program, const Dict& context, const RenderOptions& options)
-    : program_(program), context_(context), options_(options), meter_(options.limits) {}
+    : program_(program),
+      context_(context),
+      options_(options),
+      meter_(options.limits),
+      globals_(program.names.size()) {}
 
 Interpreter::~Interpreter() {
   // Variables may hold macros and namespaces, and these variables.
@@ -160,6 +164,7 @@ Status Interpreter::Print(const Value& value) {
 
 Status Interpreter::Assign(const Expression& target, const Value& value) {
   if (target.kind == ExpressionKind::kName) {
+    SLUICE_TRY(meter_.Charge(SearchCost(*scope_)));
     scope_->Set(target.id, value);
     return {};
   }
@@ -168,14 +173,9 @@ Status Interpreter::Assign(const Expression& target, const Value& value) {
     if (target.name.starts_with(U'_')) {
       return InvalidArgumentError("fields of a namespace may not begin with an underscore");
     }
-    Result<Value> holder = Global(name);
-    for (const Scope* scope = scope_; scope != nullptr; scope = scope->parent) {
-      const Value* found = scope->Find(target.id);
-      if (found == nullptr) continue;
-      holder = *found;
-      break;
-    }
-    if (!holder.ok()) return holder.status();
+    const Value* holder = Variable(target.id);
+    SLUICE_TRY(meter_.CheckWork());
+    if (holder == nullptr) holder = &Global(target.id);
     if (holder->object() == nullptr || !holder->object()->SetAttribute(target.name, value)) {
       return InvalidArgumentError(fmt::format("{} is no namespace: {} cannot be set",
                                               QuoteForMessage(name),
@@ -300,6 +300,7 @@ Status Interpreter::ExecuteCall(const Statement& statement) {
 
 Status Interpreter::BindParameters(const Statement& macro, const Arguments& arguments,
                                    Scope* scope) {
+  for (const auto& [name, unused] : arguments.named) SLUICE_TRY(meter_.Charge(NamedCost(name)));
   std::vector<std::pair<Text, Value>> named = arguments.named;
   const auto take = [&](const Text& name) -> std::optional<Value> {
     const auto found = std::find_if(named.begin(), named.end(),

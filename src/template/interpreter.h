@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,16 @@ struct Scope {
   const Value* Find(NameId id) const;
   void Set(NameId id, Value value);
 };
+
+// What looking a name up in a scope costs: comparing eight of them takes as long as copying a
+// character.
+inline int64_t SearchCost(const Scope& scope) {
+  return static_cast<int64_t>(scope.variables.size() / 8);
+}
+// What a named argument of a call takes.
+inline int64_t NamedCost(const Text& name) {
+  return static_cast<int64_t>(name.size()) + kTextCost + kItemCost;
+}
 
 enum class Flow { kNext, kBreak, kContinue };
 
@@ -65,7 +76,10 @@ class Interpreter {
   Result<Value> EvaluateConcat(const Expression& expression);
   Result<Value> EvaluateCompare(const Expression& expression);
   Result<Arguments> EvaluateArguments(const CallArguments& arguments);
-  Result<Value> Global(const std::string& name);
+  // Null where no scope has it; what the search cost is not checked yet.
+  const Value* Variable(NameId id);
+  // What no scope has: a value of the conversation, a function, or undefined.
+  const Value& Global(NameId id);
 
   Result<Flow> Execute(const Block& block);
   Result<Flow> ExecuteStatement(const Statement& statement);
@@ -92,6 +106,7 @@ class Interpreter {
   const Dict& context_;
   const RenderOptions& options_;
   Meter meter_;
+  std::vector<std::optional<Value>> globals_;  // by NameId; nullopt until one is asked for
   Scope top_;
   Scope* scope_ = &top_;
   std::vector<std::unique_ptr<Scope>> kept_scopes_;  // captured ones, whose block is over

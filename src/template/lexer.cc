@@ -221,6 +221,7 @@ class Lexer {
     if (IsNameCharacter(c)) {
       size_t end = at_;
       while (end < source_.size() && IsNameCharacter(source_[end])) ++end;
+      if (end - at_ > kMaxNameCharacters) return Fail("a name is too long");
       Add(TokenType::kName, source_.substr(at_, end - at_));
       Advance(end - at_);
       return {};

@@ -31,6 +31,9 @@ struct Token {
   int64_t integer = 0;
 };
 
+// Of a variable, filter or attribute.
+inline constexpr size_t kMaxNameCharacters = 4096;
+
 // Whitespace as trim_blocks and lstrip_blocks have it. The last token is kEnd.
 Result<std::vector<Token>> LexTemplate(std::string_view source);
 

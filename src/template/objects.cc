@@ -117,11 +117,8 @@ Result<Value> Loop::Call(Interpreter* interpreter, const Arguments& arguments) {
 }
 
 Result<Value> Macro::Attribute(const Text& name) {
-  if (name == U"name") return Value(statement_.name);
-  if (name != U"arguments") return Value();
-  std::vector<Value> names;
-  for (const Parameter& parameter : statement_.parameters) names.emplace_back(parameter.name);
-  return Value::TupleOf(std::move(names));
+  if (name == U"name") return statement_.shown_name;
+  return name == U"arguments" ? statement_.shown_parameters : Value();
 }
 
 Result<Value> Macro::Call(Interpreter* interpreter, const Arguments& arguments) {

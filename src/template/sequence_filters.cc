@@ -23,6 +23,7 @@ class ItemGetter {
   ItemGetter(const Value* attribute, const Value* otherwise, Interpreter* interpreter)
       : meter_(*interpreter->meter()) {
     if (otherwise != nullptr && !otherwise->is_none()) otherwise_ = *otherwise;
+    *meter_.work() -= kListCost;
     if (attribute == nullptr || attribute->is_none()) return;
     if (attribute->text() == nullptr) {
       steps_.push_back(*attribute);
@@ -31,6 +32,8 @@ class ItemGetter {
     TextView rest = *attribute->text();
     while (true) {
       const size_t dot = std::min(rest.find(U'.'), rest.size());
+      *meter_.work() -= kTextCost + kItemCost + static_cast<int64_t>(dot);
+      if (*meter_.work() < 0) return;  // Get() says so
       steps_.push_back(StepOf(rest.substr(0, dot)));
       if (dot == rest.size()) break;
       rest.remove_prefix(dot + 1);
@@ -38,6 +41,7 @@ class ItemGetter {
   }
 
   Result<Value> Get(Value item) const {
+    SLUICE_TRY(meter_.CheckWork());
     for (const Value& step : steps_) {
       SLUICE_TRY(meter_.Step());
       SLUICE_TRY_ASSIGN(item, ItemOf(item, step, &meter_));
@@ -61,8 +65,11 @@ class ItemGetter {
   Meter& meter_;
 };
 
-Value IgnoringCase(const Value& value) {
-  return value.text() == nullptr ? value : Value(Lower(*value.text()));
+// `value` as it is compared where case does not matter.
+Result<Value> IgnoringCase(const Value& value, Meter* meter) {
+  if (value.text() == nullptr) return value;
+  SLUICE_TRY(meter->Charge(SizeOf(value) + kTextCost));
+  return Value(Lower(*value.text()));
 }
 
 // An item and what it is ordered by.
@@ -71,8 +78,11 @@ struct Keyed {
   Value item;
 };
 
+constexpr int64_t kKeyedCost = 2 * kItemCost;
+
 // Merge sort: stable, and safe where comparing fails.
 Status Sort(std::vector<Keyed>* items, bool descending, Meter* meter) {
+  SLUICE_TRY(meter->Charge(static_cast<int64_t>(items->size()) * kKeyedCost));
   std::vector<Keyed> merged(items->size());
   for (size_t width = 1; width < items->size(); width *= 2) {
     for (size_t begin = 0; begin < items->size(); begin += 2 * width) {
@@ -99,11 +109,16 @@ Status Sort(std::vector<Keyed>* items, bool descending, Meter* meter) {
 Result<std::vector<Keyed>> KeyedItems(const Value& subject, const ItemGetter& getter,
                                       bool case_sensitive, Interpreter* interpreter) {
   SLUICE_TRY_ASSIGN(const std::vector<Value> items, interpreter->meter()->Items(subject));
+  Meter* meter = interpreter->meter();
+  SLUICE_TRY(meter->Charge(static_cast<int64_t>(items.size()) * kKeyedCost));
   std::vector<Keyed> keyed;
   keyed.reserve(items.size());
   for (const Value& item : items) {
     SLUICE_TRY_ASSIGN(Value key, getter.Get(item));
-    keyed.push_back({.key = case_sensitive ? std::move(key) : IgnoringCase(key), .item = item});
+    if (!case_sensitive) {
+      SLUICE_TRY_ASSIGN(key, IgnoringCase(key, meter));
+    }
+    keyed.push_back({.key = std::move(key), .item = item});
   }
   return keyed;
 }
@@ -127,6 +142,7 @@ Result<Value> SortFilter(const Value& subject, const Arguments& arguments,
       const size_t comma = std::min(rest.find(U','), rest.size());
       const Value attribute(Text(rest.substr(0, comma)));
       getters.emplace_back(&attribute, nullptr, interpreter);
+      SLUICE_TRY(interpreter->meter()->CheckWork());
       if (comma == rest.size()) break;
       rest.remove_prefix(comma + 1);
     }
@@ -135,11 +151,17 @@ Result<Value> SortFilter(const Value& subject, const Arguments& arguments,
   }
   SLUICE_TRY_ASSIGN(const std::vector<Value> items, interpreter->meter()->Items(subject));
   std::vector<Keyed> keyed;
+  Meter* meter = interpreter->meter();
+  const int64_t cost = kKeyedCost + kListCost + static_cast<int64_t>(getters.size()) * kItemCost;
   for (const Value& item : items) {
+    SLUICE_TRY(meter->Charge(cost));
     std::vector<Value> keys;
     for (const ItemGetter& getter : getters) {
       SLUICE_TRY_ASSIGN(Value key, getter.Get(item));
-      keys.push_back(bound.Truth(1, false) ? std::move(key) : IgnoringCase(key));
+      if (!bound.Truth(1, false)) {
+        SLUICE_TRY_ASSIGN(key, IgnoringCase(key, meter));
+      }
+      keys.push_back(std::move(key));
     }
     keyed.push_back({.key = Value::ListOf(std::move(keys)), .item = item});
   }
@@ -157,9 +179,12 @@ Result<Value> DictSort(const Value& subject, const Arguments& arguments, Interpr
   }
   std::vector<Keyed> keyed;
   for (const auto& [key, value] : subject.dict()->entries()) {
-    const Value& chosen = by == U"key" ? key : value;
-    keyed.push_back({.key = bound.Truth(0, false) ? chosen : IgnoringCase(chosen),
-                     .item = Value::TupleOf({key, value})});
+    SLUICE_TRY(interpreter->meter()->Charge(kKeyedCost + kListCost + 2 * kItemCost));
+    Value chosen = by == U"key" ? key : value;
+    if (!bound.Truth(0, false)) {
+      SLUICE_TRY_ASSIGN(chosen, IgnoringCase(chosen, interpreter->meter()));
+    }
+    keyed.push_back({.key = std::move(chosen), .item = Value::TupleOf({key, value})});
   }
   SLUICE_TRY(Sort(&keyed, bound.Truth(2, false), interpreter->meter()));
   return Value::ListOf(ItemsAlone(std::move(keyed)));
@@ -173,7 +198,7 @@ Result<Value> Unique(const Value& subject, const Arguments& arguments, Interpret
   std::unordered_set<Text, TextHash> seen;
   std::vector<Value> items;
   for (const Keyed& one : keyed) {
-    SLUICE_TRY(interpreter->meter()->ChargeFor(one.key));
+    SLUICE_TRY(interpreter->meter()->Charge(CostOf(one.key) + kTextCost + kItemCost));
     std::optional<Text> key = KeyText(one.key);
     if (!key) return InvalidArgumentError("a " + one.key.TypeName() + " cannot be told apart");
     if (seen.insert(*std::move(key)).second) items.push_back(one.item);
@@ -289,6 +314,8 @@ Result<Value> Batch(const Value& subject, const Arguments& arguments, Interprete
   SLUICE_TRY_ASSIGN(const int64_t count, bound.Integer(0, 0));
   if (count < 1) return InvalidArgumentError("a line holds at least one item");
   SLUICE_TRY_ASSIGN(const std::vector<Value> items, interpreter->meter()->Items(subject));
+  const auto size = static_cast<int64_t>(items.size());
+  SLUICE_TRY(interpreter->meter()->Charge(size * kItemCost + (size / count + 1) * kListCost));
   std::vector<Value> lines;
   std::vector<Value> line;
   for (const Value& item : items) {
@@ -299,7 +326,8 @@ Result<Value> Batch(const Value& subject, const Arguments& arguments, Interprete
   }
   if (!line.empty()) {
     if (bound[1] != nullptr && !bound[1]->is_none()) {
-      SLUICE_TRY(interpreter->meter()->Charge(count));
+      SLUICE_TRY(interpreter->meter()->Charge(count));  // first, so that nothing overflows
+      SLUICE_TRY(interpreter->meter()->Charge(count * kItemCost));
       line.resize(static_cast<size_t>(count), *bound[1]);
     }
     lines.push_back(Value::ListOf(std::move(line)));
@@ -312,8 +340,10 @@ Result<Value> SliceFilter(const Value& subject, const Arguments& arguments,
   SLUICE_TRY_ASSIGN(const BoundArguments bound, Bind(arguments, {U"slices", U"fill_with"}));
   SLUICE_TRY_ASSIGN(const int64_t count, bound.Integer(0, 0));
   if (count < 1) return InvalidArgumentError("there is at least one slice");
-  SLUICE_TRY(interpreter->meter()->Charge(count));
+  SLUICE_TRY(interpreter->meter()->Charge(count));  // first, so that nothing overflows
   SLUICE_TRY_ASSIGN(const std::vector<Value> items, interpreter->meter()->Items(subject));
+  SLUICE_TRY(interpreter->meter()->Charge(count * (kListCost + kItemCost) +
+                                          static_cast<int64_t>(items.size()) * kItemCost));
   const int64_t size = static_cast<int64_t>(items.size()) / count;
   const int64_t longer = static_cast<int64_t>(items.size()) % count;
   std::vector<Value> slices;

@@ -178,6 +178,7 @@ class StatementParser {
       if (!macro->parameters.empty()) SLUICE_TRY(tokens_.ExpectOperator(U","));
       SLUICE_TRY_ASSIGN(const Token name, tokens_.TakeName());
       Parameter parameter{.id = tokens_.IdOf(name.text), .name = name.text};
+      if (macro->parameters.size() == kMaxParameters) return tokens_.Fail("too many parameters");
       for (const Parameter& other : macro->parameters) {
         if (other.id == parameter.id) return tokens_.Fail("two parameters have the same name");
       }
@@ -194,6 +195,10 @@ class StatementParser {
 
   // What a body mentions is also mentioned by what is around it.
   Status ParseMacroBody(Statement* macro, TextView end) {
+    std::vector<Value> names;
+    for (const Parameter& parameter : macro->parameters) names.emplace_back(parameter.name);
+    macro->shown_name = Value(macro->name);
+    macro->shown_parameters = Value::TupleOf(std::move(names));
     const MacroExtras outer = std::exchange(expressions_.mentioned, {});
     SLUICE_TRY_ASSIGN(macro->body, ParseFunctionBody(end));
     macro->extras = expressions_.mentioned;

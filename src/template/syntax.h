@@ -127,6 +127,8 @@ struct Statement {
   std::vector<ExpressionPtr> expressions;
   std::vector<Branch> branches;
   std::vector<Parameter> parameters;
+  Value shown_name;  // of a macro: what .name and .arguments give, made once
+  Value shown_parameters;
   MacroExtras extras;
   bool recursive = false;
   Block body;
@@ -142,6 +144,8 @@ enum ReservedName : NameId { kLoopName, kVarargsName, kKwargsName, kCallerName }
 
 // How deep expressions and statements nest, at most: both are walked recursively.
 inline constexpr int kMaxTreeDepth = 120;
+// Of a macro or call; looking for equal names compares each with each.
+inline constexpr size_t kMaxParameters = 255;
 inline constexpr size_t kMaxTemplateBytes = size_t{1} << 20;  // the largest known are a fortieth
 
 // Makes the tree. Fails with the line of what is not understood.

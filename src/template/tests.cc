@@ -59,9 +59,10 @@ Result<bool> Compared(const Value& subject, const Arguments& arguments, Interpre
   return Compare(kOperator, subject, *bound[0], interpreter->meter());
 }
 
-Result<bool> SameAs(const Value& subject, const Arguments& arguments, Interpreter*) {
+Result<bool> SameAs(const Value& subject, const Arguments& arguments, Interpreter* interpreter) {
   SLUICE_TRY_ASSIGN(const BoundArguments bound, Bind(arguments, {U"other"}));
   if (bound[0] == nullptr) return Missing("other");
+  if (subject.text() != nullptr) SLUICE_TRY(interpreter->meter()->ChargeFor(subject));
   return subject.IsSameAs(*bound[0]);
 }
 

@@ -150,6 +150,7 @@ Result<Value> HasAffix(const Value& self, const Arguments& arguments, Meter* met
                             bound[2] == nullptr ? none : *bound[2], none, meter));
   if (within.text() == nullptr) return InvalidArgumentError("start and end are whole numbers");
   const Sequence* several = bound[0]->sequence();
+  SLUICE_TRY(meter->ChargeFor(*bound[0]));
   std::vector<Value> affixes{*bound[0]};
   if (several != nullptr && several->kind == SequenceKind::kTuple) affixes = several->items;
   for (const Value& affix : affixes) {

@@ -162,12 +162,13 @@ bool AreEqual(const Value& a, const Value& b, int64_t* work, int depth = 0);
 Result<int> Order(const Value& a, const Value& b, int64_t* work, int depth = 0);
 // Characters, items or entries of one level.
 int64_t SizeOf(const Value& value);
-// The same as what copying it costs, in characters of 4 bytes: what an item, an entry and a text of
-// its own take of memory.
+// The same as what copying it costs, in characters of 4 bytes: what an item, an entry, and a text
+// or a list of its own take of memory.
 int64_t CostOf(const Value& value);
 inline constexpr int64_t kItemCost = 6;
 inline constexpr int64_t kEntryCost = 48;
 inline constexpr int64_t kTextCost = 20;
+inline constexpr int64_t kListCost = 28;
 
 inline constexpr int kMaxNesting = 100;
 
