@@ -1,398 +1,280 @@
-"""Chat templates made up for the tests, each in the manner of a family, and conversations for them."""
+"""Chat templates made up for the tests: each a format of its own that nobody trained on, and conversations for them.
 
-# Qwen3's manner: tools as JSON lines, thinking that earlier answers lose, tool results grouped.
-THINKING = r"""
-{%- macro tool_list(tools) %}
-{{- 'You may call these tools:\n<tools>' }}
-{%- for tool in tools %}
-{{- '\n' ~ tool | tojson }}
-{%- endfor %}
-{{- '\n</tools>\n' }}
-{%- endmacro %}
-{%- if tools %}
-    {{- '<|begin|>system\n' }}
-    {%- if messages and messages[0].role == 'system' %}
-        {{- messages[0].content + '\n\n' }}
-    {%- endif %}
-    {{- tool_list(tools) + '<|finish|>\n' }}
-{%- elif messages and messages[0].role == 'system' %}
-    {{- '<|begin|>system\n' + messages[0].content + '<|finish|>\n' }}
-{%- endif %}
-{%- set ns = namespace(searching=true, last_question=messages|length - 1) %}
-{%- for message in messages[::-1] %}
-    {%- set index = (messages|length - 1) - loop.index0 %}
-    {%- if ns.searching and message.role == 'user' and message.content is string and not (message.content.startswith('<result>') and message.content.endswith('</result>')) %}
-        {%- set ns.searching = false %}
-        {%- set ns.last_question = index %}
-    {%- endif %}
-{%- endfor %}
-{%- for message in messages %}
-    {%- set content = message.content if message.content is string else '' %}
-    {%- if message.role == 'user' or (message.role == 'system' and not loop.first) %}
-        {{- '<|begin|>' + message.role + '\n' + content + '<|finish|>' + '\n' }}
-    {%- elif message.role == 'assistant' %}
-        {%- set thoughts = '' %}
-        {%- if message.thoughts is defined and message.thoughts is not none %}
-            {%- set thoughts = message.thoughts %}
-        {%- elif '</think>' in content %}
-            {%- set thoughts = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
-            {%- set content = content.split('</think>')[-1].lstrip('\n') %}
-        {%- endif %}
-        {{- '<|begin|>assistant\n' }}
-        {%- if loop.index0 > ns.last_question and (loop.last or thoughts) %}
-            {{- '<think>\n' ~ thoughts.strip('\n') ~ '\n</think>\n\n' }}
-        {%- endif %}
-        {%- generation %}{{- content -}}{%- endgeneration %}
-        {%- for call in message.tool_calls or [] %}
-            {%- if (loop.first and content) or (not loop.first) %}{{- '\n' }}{%- endif %}
-            {%- set call = call.function if call.function else call %}
-            {{- '<call>\n{"name": "' ~ call.name ~ '", "arguments": ' }}
-            {%- if call.arguments is string %}{{- call.arguments }}{%- else %}{{- call.arguments | tojson }}{%- endif %}
-            {{- '}\n</call>' }}
-        {%- endfor %}
-        {{- '<|finish|>\n' }}
-    {%- elif message.role == 'tool' %}
-        {%- if loop.first or (messages[loop.index0 - 1].role != 'tool') %}{{- '<|begin|>user' }}{%- endif %}
-        {{- '\n<result>\n' ~ content ~ '\n</result>' }}
-        {%- if loop.last or (messages[loop.index0 + 1].role != 'tool') %}{{- '<|finish|>\n' }}{%- endif %}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|begin|>assistant\n' }}
-    {%- if think is defined and think is false %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}
-{%- endif %}
+Together they use every construct of the templates that models are published with; none follows one of them.
 """
 
-# Qwen3-Coder's manner: tools as nested tags, walked with items(), with leftovers through a macro.
-TAGGED_TOOLS = r"""
-{% macro rest(object, known) %}
-{% if object is mapping %}
-{% for key in object if key not in known %}
-{% set value = object[key] %}
-{% if value is mapping or (value is sequence and value is not string) %}
-{{ '\n<' ~ key ~ '>' ~ (value | tojson | safe) ~ '</' ~ key ~ '>' }}
-{% else %}
-{{ '\n<' ~ key ~ '>' ~ (value | string) ~ '</' ~ key ~ '>' }}
-{% endif %}
-{% endfor %}
-{% endif %}
-{% endmacro %}
-{%- set first = messages[0] if messages else none %}
-{%- set turns = messages[1:] if first is mapping and first['role'] == 'system' else messages %}
-{%- if tools is iterable and tools | length > 0 %}
-  {{- '<tools>' }}
-  {%- for tool in tools %}
-    {%- set tool = tool.function if tool.function is defined else tool %}
-    {{- '\n<function>\n<name>' ~ tool.name ~ '</name>' }}
-    {%- if tool.description is defined %}{{- '\n<about>' ~ (tool.description | trim) ~ '</about>' }}{%- endif %}
-    {%- if tool.parameters is defined and tool.parameters is mapping and tool.parameters.properties is defined %}
-      {%- for name, field in tool.parameters.properties | items %}
-        {{- '\n<parameter>\n<name>' ~ name ~ '</name>' }}
-        {%- if field.type is defined %}{{- '\n<type>' ~ (field.type | string) ~ '</type>' }}{%- endif %}
-        {{- rest(field, ['name', 'type', 'description']) }}
-        {{- '\n</parameter>' }}
-      {%- endfor %}
-    {%- endif %}
-    {{- rest(tool.parameters, ['type', 'properties']) ~ '\n</function>' }}
-  {%- endfor %}
-  {{- '\n</tools>\n' }}
-{%- endif %}
-{%- for message in turns %}
-  {%- if message.role == 'assistant' and message.tool_calls is defined and message.tool_calls is iterable and message.tool_calls | length > 0 %}
-    {{- '[A]' }}
-    {%- if message.content is defined and message.content is string and message.content | trim | length > 0 %}{{- '\n' ~ message.content | trim ~ '\n' }}{%- endif %}
-    {%- for call in message.tool_calls %}
-      {%- if call.function is defined %}{%- set call = call.function %}{%- endif %}
-      {{- '<call=' ~ call.name ~ '>' }}
-      {%- if call.arguments is mapping %}
-        {%- for key, value in call.arguments | items %}
-          {{- '<' ~ key ~ '>' }}{{- value | tojson if value is mapping or (value is sequence and value is not string) else value | string }}
-        {%- endfor %}
-      {%- endif %}
-    {%- endfor %}
-    {{- '[/A]\n' }}
-  {%- elif message.role in ['user', 'system', 'assistant'] %}
-    {{- '[' ~ message.role[0] | upper ~ ']' ~ message.content ~ '[/]\n' }}
-  {%- elif message.role == 'tool' %}
-    {%- if loop.previtem and loop.previtem.role != 'tool' %}{{- '[R]' }}{%- endif %}
-    {{- message.content }}
-    {%- if not loop.last and loop.nextitem.role != 'tool' %}{{- '[/R]' }}{%- elif loop.last %}{{- '[/R]\n' }}{%- endif %}
-  {%- else %}
-    {{- raise_exception('role ' ~ message.role ~ ' is not known') }}
-  {%- endif %}
-{%- endfor %}
-{{- '[A]' if add_generation_prompt }}
-"""
-
-# gpt-oss' manner: types written by recursive macros, channels, many refusals.
-CHANNELS = r"""
-{%- macro type_of(spec, wanted, depth=0) -%}
-    {%- if spec.type == 'array' -%}
-        {%- if spec['items'] -%}
-            {%- if spec['items']['type'] == 'string' -%}{{- 'string[]' }}
-            {%- else -%}{{- type_of(spec['items'], wanted, depth + 1) ~ '[]' -}}{%- endif -%}
-        {%- else -%}{{- 'any[]' }}{%- endif -%}
-        {%- if spec.nullable %}{{- ' | null' }}{%- endif -%}
-    {%- elif spec.type is defined and spec.type is iterable and spec.type is not string and spec.type is not mapping -%}
-        {{- spec.type | join(' | ') }}
-    {%- elif spec.oneOf -%}
-        {%- for variant in spec.oneOf -%}
-            {{- type_of(variant, wanted, depth + 1) -}}
-            {%- if variant.description %}{{- '// ' + variant.description }}{%- endif -%}
-            {%- if variant.default is defined %}{{ '// default: ' + variant.default|tojson }}{%- endif -%}
-            {%- if not loop.last %}{{- ' | ' }}{%- endif -%}
-        {%- endfor -%}
-    {%- elif spec.type == 'string' -%}
-        {%- if spec.enum -%}{{- '"' + spec.enum|join('" | "') + '"' -}}{%- else -%}{{- 'string' }}{%- endif -%}
-    {%- elif spec.type in ['number', 'integer'] -%}{{- 'number' }}
-    {%- elif spec.type == 'object' -%}
-        {%- if spec.properties -%}
-            {{- '{\n' }}
-            {%- for name, inner in spec.properties.items() -%}
-                {{- '  ' * (depth + 1) ~ name -}}
-                {%- if name not in (wanted or []) -%}{{- '?' }}{%- endif -%}
-                {{- ': ' ~ type_of(inner, inner.required or [], depth + 1) }}
-                {%- if not loop.last -%}{{- ', ' }}{%- endif -%}
-            {%- endfor -%}
-            {{- '\n' ~ '  ' * depth ~ '}' }}
-        {%- else -%}{{- 'object' }}{%- endif -%}
-    {%- else -%}{{- 'any' }}{%- endif -%}
+# A transcript with numbered lines: the number of the last question is found from the end, and older thoughts are left out.
+TRANSCRIPT = r"""
+{%- macro numbered(text, number, mark='|') -%}
+    {%- for line in (text or '').split('\n') -%}
+        {{- '%03d' % number ~ mark ~ line.rstrip() ~ '\n' -}}
+    {%- endfor -%}
 {%- endmacro -%}
-{%- macro namespace_of(name, tools) -%}
-    {{- 'namespace ' + name + ' {\n' }}
-    {%- for tool in tools %}
-        {%- set tool = tool.function %}
-        {{- '// ' + tool.description + '\ntype ' + tool.name + ' = (' }}
-        {%- if tool.parameters and tool.parameters.properties %}{{- '_: ' ~ type_of(tool.parameters, tool.parameters.required or []) }}{%- endif %}
-        {{- ') => any;\n' }}
-    {%- endfor %}
-    {{- '}' }}
-{%- endmacro -%}
-{%- if messages and messages[0].role in ['developer', 'system'] %}
-    {%- set instructions, loop_messages = messages[0].content, messages[1:] %}
-{%- else %}
-    {%- set instructions = '' %}
-    {%- set loop_messages = messages %}
-{%- endif %}
-{%- if effort is not defined %}{%- set effort = 'medium' %}{%- endif %}
-{{- '<|start|>system<|message|>Effort: ' + effort + '<|end|>' }}
-{%- if instructions or tools %}
-    {{- '<|start|>developer<|message|>' ~ instructions }}
-    {%- if tools -%}{{- '\n\n# Tools\n' ~ namespace_of('functions', tools) }}{%- endif -%}
-    {{- '<|end|>' }}
-{%- endif %}
-{%- set last_call = namespace(name=none) %}
-{%- for message in loop_messages -%}
-    {%- if message.role == 'assistant' -%}
-        {%- if 'content' in message and message.content is string and '<|channel|>' in message.content %}
-            {{- raise_exception('a channel tag inside of an answer') }}
-        {%- endif %}
-        {%- if message.tool_calls %}
-            {%- set call = message.tool_calls[0] %}
-            {%- if call.function %}{%- set call = call.function %}{%- endif %}
-            {%- if message.content and message.thoughts %}{{- raise_exception('both content and thoughts') }}
-            {%- elif message.content %}{{- '<|start|>assistant<|channel|>analysis<|message|>' + message.content + '<|end|>' }}{%- endif %}
-            {{- '<|start|>assistant to=functions.' + call.name + '<|message|>' + call.arguments|tojson + '<|call|>' }}
-            {%- set last_call.name = call.name %}
-        {%- elif loop.last and not add_generation_prompt %}
-            {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|return|>' }}
-        {%- else %}
-            {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|end|>' }}
-            {%- set last_call.name = none %}
-        {%- endif %}
-    {%- elif message.role == 'tool' -%}
-        {%- if last_call.name is none %}{{- raise_exception('a result without a call') }}{%- endif %}
-        {{- '<|start|>functions.' + last_call.name + ' to=assistant<|message|>' + message.content|tojson + '<|end|>' }}
-    {%- elif message.role == 'user' -%}
-        {{- '<|start|>user<|message|>' + message.content + '<|end|>' }}
+{%- set seen = namespace(asked=-1, line=0) -%}
+{%- for turn in messages[::-1] if turn.role == 'user' and turn.content is string -%}
+    {%- if seen.asked < 0 and not turn.content.startswith('#') and not turn.content.endswith('#') -%}
+        {%- set seen.asked = messages.index(turn) -%}
     {%- endif -%}
 {%- endfor -%}
+{{- 'TRANSCRIPT OF ' ~ messages | length ~ ' TURN' ~ ('S' if messages | length != 1) ~ '\n' -}}
+{%- for tool in tools or [] -%}
+    {{- 'may use ' ~ loop.index ~ '/' ~ loop.length ~ ': ' ~ tool | tojson ~ '\n' -}}
+{%- endfor -%}
+{%- for turn in messages -%}
+    {%- set who = {'user': 'Q', 'assistant': 'A', 'tool': 'T'}.get(turn.role, turn.role | default('?', true) | upper) -%}
+    {%- set said = turn.content if turn.content is string else '' -%}
+    {%- set thought = turn.thoughts | default('') -%}
+    {%- if not thought and '</think>' in said -%}
+        {%- set thought = said.split('</think>')[0].replace('<think>', '').strip('\n') -%}
+        {%- set said = said.split('</think>')[-1].lstrip('\n') -%}
+    {%- endif -%}
+    {%- set seen.line = seen.line + 1 -%}
+    {{- '== ' ~ who ~ ' ==\n' -}}
+    {%- if thought and loop.index0 >= seen.asked -%}
+        {{- numbered(thought.strip(), seen.line, mark='~') -}}
+    {%- endif -%}
+    {%- if who == 'A' -%}
+        {%- generation -%}{{- numbered(said, seen.line) -}}{%- endgeneration -%}
+    {%- else -%}
+        {{- numbered(said, seen.line) -}}
+    {%- endif -%}
+    {%- for use in turn.tool_calls or [] -%}
+        {%- set use = use.function if use.function else use -%}
+        {{- '-> ' ~ use.name ~ ' ' -}}
+        {{- use.arguments if use.arguments is string else use.arguments | tojson -}}
+        {{- '\n' if loop.last else ' ;\n' -}}
+    {%- endfor -%}
+{%- endfor -%}
 {%- if add_generation_prompt -%}
-<|start|>assistant
+    {{- '== A ==\n' -}}
+    {%- if think is defined and think is false -%}{{- '(no thoughts)\n' -}}{%- endif -%}
 {%- endif -%}
 """
 
-# DeepSeek's manner: one long line of flags in a namespace.
-FLAGS = (
-    "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}"
-    "{% if not think is defined %}{% set think = false %}{% endif %}"
-    "{% set ns = namespace(is_first=false, is_tool=false, system='', is_first_system=true, is_last_user=false) %}"
-    "{%- for message in messages %}{%- if message['role'] == 'system' %}{%- if ns.is_first_system %}"
-    "{% set ns.system = ns.system + message['content'] %}{% set ns.is_first_system = false %}{%- else %}"
-    "{% set ns.system = ns.system + '\n\n' + message['content'] %}{%- endif %}{%- endif %}{%- endfor %}"
-    "{{ bos_token }}{{ ns.system }}"
-    "{%- for message in messages %}{%- if message['role'] == 'user' %}{%- set ns.is_tool = false -%}{%- set ns.is_first = false -%}"
-    "{%- set ns.is_last_user = true -%}{{'<User>' + message['content']}}{%- endif %}"
-    "{%- if message['role'] == 'assistant' and message['tool_calls'] is defined and message['tool_calls'] is not none %}"
-    "{%- if ns.is_last_user %}{{'<Assistant></think>'}}{%- endif %}{%- set ns.is_last_user = false -%}{%- set ns.is_first = false %}"
-    "{%- for tool in message['tool_calls'] %}{%- if not ns.is_first %}{%- if message['content'] is none %}"
-    "{{'<calls><call>' + tool['function']['name'] + '<sep>' + tool['function']['arguments']|tojson + '</call>'}}{%- else %}"
-    "{{message['content'] + '<calls><call>' + tool['function']['name'] + '<sep>' + tool['function']['arguments']|tojson + '</call>'}}"
-    "{%- endif %}{%- set ns.is_first = true -%}{%- else %}{{'<call>' + tool['function']['name'] + '</call>'}}{%- endif %}{%- endfor %}"
-    "{{'</calls><end>'}}{%- endif %}"
-    "{%- if message['role'] == 'assistant' and (message['tool_calls'] is not defined or message['tool_calls'] is none) %}"
-    "{%- if ns.is_last_user %}{{'<Assistant>'}}{%- if message['prefix'] is defined and message['prefix'] and think %}{{'<think>'}}"
-    "{%- else %}{{'</think>'}}{%- endif %}{%- endif %}{%- set ns.is_last_user = false -%}{%- if ns.is_tool %}{{message['content'] + '<end>'}}"
-    "{%- set ns.is_tool = false -%}{%- else %}{%- set content = message['content'] -%}{%- if '</think>' in content %}"
-    "{%- set content = content.split('</think>', 1)[1] -%}{%- endif %}{{content + '<end>'}}{%- endif %}{%- endif %}"
-    "{%- if message['role'] == 'tool' %}{%- set ns.is_last_user = false -%}{%- set ns.is_tool = true -%}"
-    "{{'<output>' + message['content'] + '</output>'}}{%- endif %}{%- endfor -%}"
-    "{%- if add_generation_prompt and ns.is_last_user and not ns.is_tool %}{{'<Assistant>'}}{%- if not think %}{{'</think>'}}{%- else %}{{'<think>'}}{%- endif %}{% endif %}")
+# An outline: any object is written as indented keys by one macro that calls itself. Whitespace control on some lines only.
+OUTLINE = r"""
+{% macro outline(value, depth, skip=()) %}
+{% if value is mapping %}
+{% for key, inner in value | items if key not in skip %}
+{{ '\n' ~ '  ' * depth ~ '- ' ~ key ~ ':' -}}
+{{ outline(inner, depth + 1) }}
+{%- endfor %}
+{%- elif value is iterable and value is sequence and value is not string %}
+{% for inner in value %}
+{{ '\n' ~ '  ' * depth ~ loop.index ~ '.' -}}
+{{ outline(inner, depth + 1, skip) }}
+{%- else %}{{ ' (none)' }}
+{%- endfor %}
+{%- elif value is none %}{{ ' nil' }}
+{%- elif value is string %}{{ ' ' ~ (value | trim | tojson | safe) }}
+{%- else %}{{ ' ' ~ (value | string) }}
+{%- endif %}
+{%- endmacro %}
+{%- if tools is iterable and tools is not none and tools | length > 0 -%}
+  {%- for tool in tools | map(attribute='function') -%}
+    TOOL {{ tool['name'] | upper }}{{ outline(tool, 1, ['name']) }}
+{% endfor -%}
+{%- endif -%}
+{%- for turn in messages %}
+  {%- if turn is not mapping or turn.role is not defined %}
+    {{- raise_exception('turn ' ~ loop.index ~ ' has nobody who speaks') }}
+  {%- endif %}
+  {%- if loop.previtem is defined and loop.previtem.role == turn.role %}
+    {{- '\n* and ' }}
+  {%- elif turn.role in ('system', 'user', 'assistant') %}
+    {{- '\n* ' ~ turn.role | title ~ ' ' }}
+  {%- elif turn.role == 'tool' %}
+    {{- '\n* Result ' }}
+  {%- else %}
+    {{- raise_exception('nobody is called ' ~ turn.role) }}
+  {%- endif %}
+  {{- outline(turn, 1, skip=['role', 'tool_calls']) }}
+  {%- if turn.tool_calls is defined and turn.tool_calls is iterable and turn.tool_calls is not string %}
+    {%- for use in turn.tool_calls %}
+      {%- if use.function is defined %}{%- set use = use.function %}{%- endif %}
+      {{- '\n  => ' ~ use.name }}{{ outline(use.arguments, 2) }}
+    {%- endfor %}
+  {%- endif %}
+  {%- if loop.last or loop.nextitem.role != turn.role %}{{- '\n.' }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '\n* Assistant' }}{%- endif %}
+"""
 
-# Llama 3.1's manner: defaults, a date, headers, a single call per turn.
-HEADERS = r"""
-{{- bos_token }}
-{%- if custom_tools is defined %}
-    {%- set tools = custom_tools %}
-{%- endif %}
+# Tools as declarations of a small typed language, by macros that call each other; letters between people.
+DECLARATIONS = r"""
+{%- macro one_of(kinds, depth) -%}
+    {%- for kind in kinds -%}
+        {%- if not loop.first -%}{{- ' or ' -}}{%- endif -%}
+        {{- kind_of(kind, depth) if kind is mapping else kind -}}
+    {%- endfor -%}
+{%- endmacro -%}
+{%- macro fields(schema, depth) -%}
+    {%- set needed = schema.required or [] -%}
+    {%- for name, field in (schema.properties or {}).items() -%}
+        {{- '\n' ~ '\t' * depth ~ name ~ (' :: ' if name in needed else ' ?: ') ~ kind_of(field, depth + 1) -}}
+        {%- if field.default is defined -%}{{- ' = ' + field.default | tojson -}}{%- endif -%}
+        {%- if field.description -%}{{- ' -- ' + field.description | trim -}}{%- endif -%}
+    {%- endfor -%}
+{%- endmacro -%}
+{%- macro kind_of(schema, depth=1) -%}
+    {%- set kind = schema.type -%}
+    {%- if schema.enum is defined -%}{{- '{' + schema.enum | map('tojson') | join(', ') + '}' -}}
+    {%- elif schema.oneOf is defined -%}{{- '(' ~ one_of(schema.oneOf, depth) ~ ')' -}}
+    {%- elif kind is iterable and kind is not string and kind is not mapping -%}{{- '(' ~ one_of(kind, depth) ~ ')' -}}
+    {%- elif kind == 'object' and schema.properties -%}{{- 'record' ~ fields(schema, depth) -}}
+    {%- elif kind == 'array' -%}{{- 'list of ' ~ (kind_of(schema['items'], depth) if schema['items'] else 'anything') -}}
+    {%- elif kind in ['number', 'integer', 'string', 'boolean'] -%}{{- kind -}}
+    {%- else -%}{{- 'anything' -}}{%- endif -%}
+    {%- if schema.nullable -%}{{- ' or nothing' -}}{%- endif -%}
+{%- endmacro -%}
+{%- set rule, letters = ('', messages) -%}
+{%- if messages and messages[0].role in ['system', 'developer'] -%}
+    {%- set rule, letters = messages[0].content, messages[1:] -%}
+{%- endif -%}
+{{- 'to be read with ' + (effort if effort is defined else 'some') + ' care\n' -}}
+{%- if rule -%}{{- 'rule: ' ~ rule ~ '\n' -}}{%- endif -%}
+{%- for tool in (tools or []) | map(attribute='function') -%}
+    {{- 'declare ' + tool.name + ' -- ' + tool.description + fields(tool.parameters, 1) ~ '\n' -}}
+{%- endfor -%}
+{%- set pending = namespace(calls=[]) -%}
+{%- for letter in letters -%}
+    {%- if letter.role == 'user' -%}
+        {{- 'from the reader: ' + letter.content + '\n' -}}
+    {%- elif letter.role == 'assistant' and letter.tool_calls -%}
+        {%- if letter.content and letter.thoughts -%}{{- raise_exception('a letter says one thing') -}}{%- endif -%}
+        {%- for use in letter.tool_calls -%}
+            {%- set pending.calls = pending.calls + [use.function.name] -%}
+            {{- 'the writer asks ' + use.function.name + ' ' + use.function.arguments | tojson + '\n' -}}
+        {%- endfor -%}
+    {%- elif letter.role == 'assistant' -%}
+        {%- if 'content' in letter and letter.content is string and 'from the reader' in letter.content -%}
+            {{- raise_exception("the writer may not write the reader's letters") -}}
+        {%- endif -%}
+        {{- 'from the writer' ~ (' (the end)' if loop.last and not add_generation_prompt) + ': ' + letter.content + '\n' -}}
+    {%- elif letter.role == 'tool' -%}
+        {%- if not pending.calls -%}{{- raise_exception('an answer that nobody asked for') -}}{%- endif -%}
+        {{- pending.calls[0] + ' answers ' + letter.content | tojson + '\n' -}}
+        {%- set pending.calls = pending.calls[1:] -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+from the writer:
+{%- endif -%}
+"""
+
+# One line without a break in it: a little machine whose state is a letter, and whose arrows stand in an object.
+MACHINE = (
+    "{% if not think is defined %}{% set think = false %}{% endif %}"
+    "{% set arrows = {'s': {'user': 'q', 'system': 's'}, 'q': {'assistant': 'a', 'user': 'q'}, 'a': {'user': 'q', 'tool': 't'},"
+    " 't': {'tool': 't', 'assistant': 'a'}} %}{% set now = namespace(state='s', calls=0, preface='') %}{{ bos_token }}"
+    "{%- for m in messages if m['role'] == 'system' -%}{%- set now.preface = now.preface + ('' if loop.first else ' / ') + m['content'] -%}{%- endfor -%}"
+    "{{ '[' + now.preface + ']' if now.preface else '' }}"
+    "{%- for m in messages -%}{%- set next = arrows[now.state][m['role']] -%}{%- if next is not defined -%}"
+    "{{ raise_exception(now.state ~ ' has no way to ' ~ m['role']) }}{%- endif -%}"
+    "{%- if next == 'q' -%}{{ '?' + m['content'] }}{%- elif next == 't' -%}{{ '=' + m['content'] }}{%- set now.calls = now.calls - 1 -%}"
+    "{%- elif next == 'a' -%}{{ '!' if now.state == 'q' }}{%- if m['tool_calls'] is defined and m['tool_calls'] is not none -%}"
+    "{% for c in m['tool_calls'] %}{%- set now.calls = now.calls + 1 -%}{% if m['content'] is not none and loop.first %}{{ m['content'] }}{% endif %}"
+    "{{ '(' + c['function']['name'] + ':' + c['function']['arguments']|tojson + ')' }}{% endfor %}{{ '#%d' % now.calls }}"
+    "{%- else -%}{%- set parts = m['content'].split('</think>', 1) -%}{{ parts[1] if parts|length == 2 and not think else m['content'] }}{{ eos_token }}"
+    "{%- endif -%}{%- endif -%}{%- set now.state = next -%}{%- endfor -%}"
+    "{%- if add_generation_prompt is defined and add_generation_prompt and now.state in ('q', 't') -%}{{ '!' + ('<think>' if think else '') }}{%- endif -%}")
+
+# A sheet with a heading: missing fields get their defaults, a list is cut while it is walked, objects are written with four spaces.
+SHEET = r"""
+{#- What the caller left out. #}
+{%- set day = date_string if date_string is defined else 'a year of ' ~ strftime_now('%Y')|length ~ ' digits' %}
+{%- set shelf = custom_tools if custom_tools is defined else tools | default(none) %}
 {%- if not tools_first is defined %}
-    {%- set tools_first = true %}
+    {%- set tools_first = shelf is not none %}
 {%- endif %}
-{%- if not date_string is defined %}
-    {%- set date_string = "26 Jul 2024" %}
+{%- set rest = messages %}
+{{- bos_token ~ "SHEET (" + day + ")\n" }}
+{%- if rest and 'system' == rest[0]['role'] %}
+    {{- rest[0]['content'] | trim | indent(4, first=true) ~ "\n" }}
+    {%- set rest = rest[1:] %}
 {%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-{#- The system message goes out of the list, so that it can be placed. #}
-{%- if messages and messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = "" %}
-{%- endif %}
-{{- "<|head|>system<|/head|>\n\n" }}
-{%- if tools is not none %}
-    {{- "Environment: tools\n" }}
-{%- endif %}
-{{- "Today: " + date_string + "\n\n" }}
-{%- if tools is not none and not tools_first %}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\n\n" }}
+{%- macro print_shelf() %}
+    {%- for tool in shelf %}
+        {{- loop.index ~ ") " ~ tool | tojson(indent=4) ~ "\n" }}
     {%- endfor %}
-{%- endif %}
-{{- system_message }}
-{{- "<|eot|>" }}
-{%- if tools_first and not tools is none %}
-    {%- if messages | length != 0 %}
-        {%- set first_user_message = messages[0]['content']|trim %}
-        {%- set messages = messages[1:] %}
-    {%- else %}
-        {{- raise_exception("There is no first question for the tools to go into") }}
+{%- endmacro %}
+{%- if shelf and tools_first %}
+    {%- if rest | length == 0 %}
+        {{- raise_exception("A shelf needs a question under it") }}
     {%- endif %}
-    {{- '<|head|>user<|/head|>\n\n' -}}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\n\n" }}
-    {%- endfor %}
-    {{- first_user_message + "<|eot|>"}}
+    {{- print_shelf() }}
 {%- endif %}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|head|>' + message['role'] + '<|/head|>\n\n'+ message['content'] | trim + '<|eot|>' }}
-    {%- elif 'tool_calls' in message %}
-        {%- if not message.tool_calls|length == 1 %}
-            {{- raise_exception("one call at a time") }}
+{%- for row in rest %}
+    {%- set cell = row.content if not (row.content is mapping or (row.content is iterable and row.content is not string)) else row.content | tojson %}
+    {%- if 'tool_calls' in row %}
+        {%- if row.tool_calls | length > 1 %}
+            {{- raise_exception("A row has place for one call, not " ~ row.tool_calls | length) }}
         {%- endif %}
-        {%- set tool_call = message.tool_calls[0].function %}
-        {{- '<|head|>assistant<|/head|>\n\n' -}}
-        {{- '{"name": "' + tool_call.name + '", "parameters": ' }}
-        {{- tool_call.arguments | tojson }}
-        {{- "}<|eot|>" }}
+        {%- set asked = (row.tool_calls | first).function %}
+        {{- "call | " + asked.name + " | " + asked.arguments | tojson + "\n" }}
+    {%- elif row.role == 'tool' or row.role == 'table' %}
+        {{- "back | " ~ cell ~ "\n" }}
     {%- else %}
-        {{- "<|head|>ipython<|/head|>\n\n" }}
-        {%- if message.content is mapping or message.content is iterable %}
-            {{- message.content | tojson }}
-        {%- else %}
-            {{- message.content }}
-        {%- endif %}
-        {{- "<|eot|>" }}
+        {{- "%-9s | %s\n" | format(row['role'], cell | trim) }}
     {%- endif %}
 {%- endfor %}
+{%- if shelf and not tools_first %}
+    {{- print_shelf() }}
+{%- endif %}
 {%- if add_generation_prompt %}
-    {{- '<|head|>assistant<|/head|>\n\n' }}
+    {{- "%-9s | " | format('assistant') }}
 {%- endif %}
 """
 
-# Mistral's manner: alternation is checked, tools stand before the last question.
-BRACKETS = r"""{%- if messages and messages[0]["role"] == "system" %}
-    {%- set system_message = messages[0]["content"] %}
-    {%- set loop_messages = messages[1:] %}
-{%- else %}
-    {%- set loop_messages = messages %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
+# A ledger that is checked before it is written: who speaks how often, in which order, and that each call has an answer.
+LEDGER = r"""{%- set head = messages | selectattr("role", "equalto", "system") | list %}
+{%- set body = messages | rejectattr("role", "in", ["system"]) | list %}
+{%- set questions = body | selectattr("role", "equalto", "user") | list %}
 
-{#- This block checks for alternating user/assistant messages, skipping tool calling messages #}
-{%- set ns = namespace() %}
-{%- set ns.index = 0 %}
-{%- for message in loop_messages %}
-    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
-        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
-            {{- raise_exception("questions and answers have to take turns") }}
-        {%- endif %}
-        {%- set ns.index = ns.index + 1 %}
+{#- Nothing is written about a ledger that is wrong. #}
+{%- if head | length > 1 %}
+    {{- raise_exception("two heads: " ~ head | map(attribute="content") | join(" and ")) }}
+{%- endif %}
+{%- set count = namespace() %}
+{%- set count.odd = false %}
+{%- for entry in body if entry.role != "tool" and not entry.tool_calls %}
+    {%- if (entry["role"] == "assistant") != count.odd %}
+        {{- raise_exception("entry " ~ loop.index ~ " is out of turn") }}
     {%- endif %}
+    {%- set count.odd = not count.odd %}
+{%- endfor %}
+{%- for role, entries in body | groupby("role") %}
+    {{- role ~ "=" ~ entries | length ~ ("; " if not loop.last else "\n") }}
 {%- endfor %}
 
-{{- bos_token }}
-{%- for message in loop_messages %}
-    {%- if message["role"] == "user" %}
-        {%- if tools is not none and (message == user_messages[-1]) %}
-            {{- "[TOOLS][" }}
-            {%- for tool in tools %}
-                {%- set tool = tool.function %}
-                {{- '{"type": "function", "function": {' }}
-                {%- for key, val in tool.items() if key != "return" %}
-                    {%- if val is string %}
-                        {{- '"' + key + '": "' + val + '"' }}
-                    {%- else %}
-                        {{- '"' + key + '": ' + val|tojson }}
-                    {%- endif %}
-                    {%- if not loop.last %}
-                        {{- ", " }}
-                    {%- endif %}
-                {%- endfor %}
-                {{- "}}" }}
-                {%- if not loop.last %}
-                    {{- ", " }}
-                {%- else %}
-                    {{- "]" }}
-                {%- endif %}
+{%- for entry in body %}
+    {%- if entry == questions[-1] and tools is defined and tools is not none %}
+        {{- "with {" }}
+        {%- for tool in tools %}
+            {%- for key, field in tool.function.items() if key != "parameters" %}
+                {{- key ~ ": " ~ (field if field is string else field | tojson) }}
+                {%- if not loop.last %}{{- ", " }}{%- endif %}
             {%- endfor %}
-            {{- "[/TOOLS]" }}
-        {%- endif %}
-        {%- if loop.last and system_message is defined %}
-            {{- "[ASK]" + system_message + "\n\n" + message["content"] + "[/ASK]" }}
-        {%- else %}
-            {{- "[ASK]" + message["content"] + "[/ASK]" }}
-        {%- endif %}
-    {%- elif (message.tool_calls is defined and message.tool_calls is not none) %}
-        {{- "[CALLS][" }}
-        {%- for tool_call in message.tool_calls %}
-            {%- set out = tool_call.function|tojson %}
-            {{- out[:-1] }}
-            {%- if not tool_call.id is defined or tool_call.id|length != 9 %}
-                {{- raise_exception("an id has nine characters") }}
-            {%- endif %}
-            {{- ', "id": "' + tool_call.id + '"}' }}
-            {%- if not loop.last %}{{- ", " }}{%- else %}{{- "]" + eos_token }}{%- endif %}
+            {{- "}\n" if loop.last else "} {" }}
         {%- endfor %}
-    {%- elif message["role"] == "assistant" %}
-        {{- message["content"] + eos_token}}
-    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
-        {%- if message.content is defined and message.content.content is defined %}
-            {%- set content = message.content.content %}
-        {%- else %}
-            {%- set content = message.content %}
-        {%- endif %}
-        {{- '[RESULT]{"content": ' + content|string + ', "id": "' + message.tool_call_id + '"}[/RESULT]' }}
+    {%- endif %}
+    {%- if entry["role"] == "user" %}
+        {{- "debit " + (head[0]["content"] + ": " if loop.last and head else "") + entry["content"] + "\n" }}
+    {%- elif entry.tool_calls is defined and entry.tool_calls is not none %}
+        {%- for use in entry.tool_calls %}
+            {%- if use.id is not defined or use.id | length < 2 %}
+                {{- raise_exception("a call without a number") }}
+            {%- endif %}
+            {%- set written = use.function | tojson %}
+            {{- "order " ~ use.id[:3] ~ ".." ~ use.id[-1] ~ " " ~ written[1:-1] ~ "\n" }}
+        {%- endfor %}
+    {%- elif entry["role"] == "tool" %}
+        {%- set goods = entry.content.goods if entry.content.goods is defined else entry.content %}
+        {{- "goods " + entry.tool_call_id + " " + goods|string + "\n" }}
+    {%- elif entry["role"] == "assistant" %}
+        {{- "credit " + entry["content"] + eos_token + "\n" }}
     {%- else %}
-        {{- raise_exception("only user and assistant roles, and a first system message") }}
+        {{- raise_exception("the ledger knows no " + entry["role"]) }}
     {%- endif %}
 {%- endfor %}
 """
@@ -417,7 +299,7 @@ Assistant:
 {% endif %}
 """
 
-TEMPLATES = [THINKING, TAGGED_TOOLS, CHANNELS, FLAGS, HEADERS, BRACKETS, PARTS]
+TEMPLATES = [TRANSCRIPT, OUTLINE, DECLARATIONS, MACHINE, SHEET, LEDGER, PARTS]
 
 WEATHER = {"type": "function", "function": {
     "name": "weather", "description": "The weather at a place. ", "parameters": {
