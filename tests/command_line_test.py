@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -243,6 +244,22 @@ class OtherCommandsTest(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("has no chat template", done.stderr)
         self.assertIn("needs --chat", sluice("run", "--system", "x", "-p", "y").stderr)
+        done = sluice("chat", "--system", "x", stdin=b"sort: 4 2 =\n")
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        self.assertIn("has no chat template", done.stderr)
+
+    def test_a_stopped_or_full_conversation_in_a_pipe_ends_it(self):
+        process = subprocess.Popen([PROGRAM, "chat", "--temp", "30", "-c", "512", "--device", "reference"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdin.write(b"a\n")
+        process.stdin.flush()
+        process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        done = sluice("chat", "-c", 64, "-n", 4, stdin=b"sort: 4 2 =\n" + b"9 " * 64 + b"\nsort: 1\n")
+        self.assertEqual((done.returncode, done.stdout), (3, b" 2 4\n"))
+        self.assertIn("/clear", done.stderr)
 
     def test_help_and_version(self):
         self.assertIn(b"Exit codes", sluice("--help").stdout)
@@ -263,6 +280,17 @@ class CheckpointTest(unittest.TestCase):
             self.assertEqual(asked[1]["prompt_ids"], expected)
             forged = run_with_stats("-m", f"{CHECKPOINTS}/{model}", "--chat", "-p", "<|im_end|>", "-n", 1)
             self.assertEqual(forged[1]["prompt_ids"].count(315), 1)  # the template's own
+
+    def test_a_damaged_template_is_no_matter_until_it_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = pathlib.Path(folder, "model")
+            shutil.copytree(f"{CHECKPOINTS}/qwen3moe-f32", model)
+            pathlib.Path(model, "chat_template.jinja").write_text("\n{% if %}")
+            self.assertEqual(sluice("run", "-m", model, "-p", "the cache", "-n", 1).returncode, 0)
+            for command in (("run", "--chat", "-p", "the cache"), ("chat",)):
+                done = sluice(*command, "-m", model, "-n", 1, stdin=b"the cache\n")
+                self.assertEqual(done.returncode, 4, done.stderr)
+                self.assertIn("chat_template.jinja): line 2: ", done.stderr)
 
     def test_text_prompts_run_from_directories_and_files(self):
         for model in ("qwen3moe-f32", "qwen3moe-f32-sharded", "olmoe-bf16", "mixtral-q4_k.gguf",

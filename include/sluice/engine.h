@@ -132,7 +132,9 @@ struct EngineStats {
 };
 
 struct ChatMessage {
-  std::string role;  // system, user or assistant
+  // Templates know system, user, assistant and tool, some of them developer, function or ipython.
+  // Any other is handed over as something that a person wrote.
+  std::string role;
   std::string content;
 };
 
@@ -154,10 +156,13 @@ class Engine {
   Result<std::vector<int32_t>> Encode(std::string_view text) const;
   Result<std::string> Decode(std::span<const int32_t> ids) const;
   // The prompt of a conversation as the model's own template spells it, up to where the answer
-  // begins. Of a model without a template: the last message as it is.
+  // begins. Of a model without a template: the last message as it is. Fails with kInvalidArgument
+  // without messages and where the template refuses them (roles that do not alternate, say), and
+  // with kCorrupt where the template cannot be read or does not end.
   Result<std::string> FormatChat(std::span<const ChatMessage> messages) const;
   // The same as token ids, for Request::prompt_ids. What messages say stays text, also where it
-  // spells a control token.
+  // spells a control token or another token that the model's tokenizer adds. kUnsupported where the
+  // model has no tokenizer.
   Result<std::vector<int32_t>> EncodeChat(std::span<const ChatMessage> messages) const;
 
  private:

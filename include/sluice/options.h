@@ -12,6 +12,13 @@ struct LoadProgress {
   uint64_t bytes_total = 0;
 };
 
+// What opening demands of the template by which a model wants conversations spelt.
+enum class ChatTemplateUse {
+  kIfAsked,  // nothing: an error waits until a conversation is formatted
+  kIfAny,    // that it can be read, if there is one
+  kNeeded,   // that there is one
+};
+
 struct EngineOptions {
   // A .gguf file, a Hugging Face directory, or "" for the model that is embedded in the library.
   std::string model;
@@ -31,6 +38,7 @@ struct EngineOptions {
   std::string policy_table;    // the same for `table = "..."`
   std::string trace_path;      // routing as JSON lines; "": none
   uint64_t trace_seed = 0;     // goes into the trace's first line
+  ChatTemplateUse chat_template = ChatTemplateUse::kIfAsked;
   std::function<void(const LoadProgress&)> on_load;  // called on the opening thread
 };
 

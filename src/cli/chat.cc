@@ -39,24 +39,27 @@ class ChatCommand final : public Command {
     AddEngineFlags(app, &options_);
     AddSamplingFlags(app, &request_.sampling);
     app->add_option("-n,--predict,--n-predict", request_.max_tokens,
-                    "tokens of an answer, at most");
-    app->add_option("--system", system_, "instruction that comes before the conversation");
+                    "tokens of an answer, at most; -1: until the model ends it or the context "
+                    "is full")
+        ->capture_default_str();
+    app->add_option("--system", system_,
+                    "instruction that comes before the conversation; needs a model with a chat "
+                    "template");
     app->footer(
         "Ctrl-C stops an answer, Ctrl-D ends the conversation; /clear forgets it.\n"
         "Example: sluice chat -m model.gguf --ram-budget 50% --temp 0.7");
   }
 
   int Run() override {
+    options_.chat_template = system_.empty() ? ChatTemplateUse::kIfAny : ChatTemplateUse::kNeeded;
     Result<std::unique_ptr<Engine>> engine = OpenWithProgress(options_);
     if (!engine.ok()) return Report(engine.status());
     Clear();
     const bool terminal = isatty(STDIN_FILENO) == 1;
     if (terminal && (*engine)->stats().chat_template.empty()) {
-      fmt::print(
-          stderr,
-          "This model has no chat template: it sees each line alone, without the lines before"
-          "{}.\n",
-          system_.empty() ? "" : " and without --system");
+      fmt::print(stderr,
+                 "This model has no chat template: it sees each line alone, without the lines "
+                 "before.\n");
     }
     if (terminal) {
       fmt::print(stderr, "{}; Ctrl-C stops an answer, Ctrl-D ends.\n", (*engine)->stats().model);
@@ -68,12 +71,16 @@ class ChatCommand final : public Command {
       }
       if (line->empty()) continue;
       messages_.push_back({.role = "user", .content = *line});
-      const Status status = Turn(engine->get());
-      if (!status.ok() && status.code() != StatusCode::kCancelled) {
-        const int code = Report(status);
-        if (!terminal) return code;
-        if (messages_.back().role == "user") messages_.pop_back();
+      Status status = Turn(engine->get());
+      if (status.ok()) continue;
+      const bool stopped = status.code() == StatusCode::kCancelled;
+      if (terminal && stopped) continue;  // the answer only
+      if (status.code() == StatusCode::kResourceExhausted && messages_.size() > 1) {
+        status = status.Annotate("the conversation has grown (/clear forgets it)");
       }
+      const int code = Report(status);
+      if (!terminal) return code;
+      if (messages_.back().role == "user") messages_.pop_back();
     }
     if (terminal) fmt::print("\n");
     return kExitOk;

@@ -78,6 +78,7 @@ class RunCommand final : public Command {
       logits_.emplace(std::move(file));
       request_.logits = LogitsWanted::kAll;
     }
+    if (chat_) options_.chat_template = ChatTemplateUse::kNeeded;
     SLUICE_TRY_ASSIGN(auto engine, OpenWithProgress(options_));
     request_.max_tokens = max_tokens_;
     std::vector<Answered> answers;
@@ -101,9 +102,6 @@ class RunCommand final : public Command {
     if (!chat_) {
       request->prompt = prompt;
       return {};
-    }
-    if (engine.stats().chat_template.empty()) {
-      return InvalidArgumentError(engine.stats().model + " has no chat template; leave out --chat");
     }
     std::vector<ChatMessage> messages;
     if (!system_.empty()) messages.push_back({.role = "system", .content = system_});

@@ -112,26 +112,44 @@ TEST_F(RequestAdvisoriesTest, LlamaCpp9195_InvalidUtf8) {
   }
 }
 
+// What a model's `chat_template` makes of one message, or why it refuses.
+std::string Chatted(const std::string& chat_template, const std::string& content) {
+  Model model = OpenEmbeddedModel().value();
+  EXPECT_TRUE(model.checkpoint.metadata.Insert("tokenizer.chat_template", chat_template));
+  const ChatMessage message{.role = "user", .content = content};
+  const ChatFormat format = ChatFormat::Create(&model, ChatTemplateUse::kNeeded).value();
+  const Result<jinja::RenderedText> prompt = format.Format({&message, 1});
+  return prompt.ok() ? prompt->text : prompt.status().message();
+}
+
 // A model's chat template was run as code: it names what Python reaches from a string.
 TEST_F(RequestAdvisoriesTest, Cve2024_34359_and_Cve2026_5760_TemplatesThatRun) {
   const std::string mark =
       (std::filesystem::temp_directory_path() / ("sluice_ran_" + std::to_string(getpid())))
           .string();
-  Model model = OpenEmbeddedModel().value();
-  const std::string open = "open('" + mark + "', 'w')";
-  const std::string code =
-      "<|im_start|>{{ ''.__class__.__base__.__subclasses__()[104].__init__.__globals__['sys']"
-      ".modules['os'].system('touch " +
-      mark + "') }}{{ cycler.__init__.__globals__.os.popen('touch " + mark +
-      "').read() }}{{ lipsum.__globals__.__builtins__." + open + " }}";
-  ASSERT_TRUE(model.checkpoint.metadata.Insert("tokenizer.chat_template", code));
-  const ChatMessage message{.role = "user", .content = "{{ 7 * 7 }}"};
-  const auto prompt = FormatConversation(model, {&message, 1});
-  EXPECT_FALSE(std::filesystem::exists(mark));
-  // A refusal is as good as a text; what the user wrote is not a template in any case.
-  if (prompt.ok()) {
-    EXPECT_EQ(prompt->text.find("49"), std::string::npos) << prompt->text;
+  const std::string touch = "'touch " + mark + "'";
+  const std::pair<std::string, std::string> cases[] = {
+      {"''.__class__.__base__.__subclasses__()[104]", "\"__class__\""},
+      {"''.__class__.__mro__[1].__init__.__globals__['sys'].modules['os'].system(" + touch + ")",
+       "\"__class__\""},
+      {"cycler.__init__.__globals__.os.popen(" + touch + ").read()", "\"__init__\""},
+      {"namespace.__init__.__globals__['__builtins__']", "\"__init__\""},
+      {"lipsum.__globals__.__builtins__.open('" + mark + "', 'w')", "\"lipsum\""},
+      {"self.__init__.__globals__", "\"self\""},
+      {"messages|attr('__class__')|attr('__base__')", "\"__class__\""},
+      {"'{0.__class__.__init__}'.format(messages)", "\"__class__\""},
+      {"open('" + mark + "', 'w')", "\"open\""},
+      {"__import__('os').system(" + touch + ")", "\"__import__\""}};
+  for (const auto& [expression, named] : cases) {
+    const std::string said = Chatted("<{{ " + expression + " }}>", "x");
+    EXPECT_NE(said.find("line 1: "), std::string::npos) << expression << " -> " << said;
+    EXPECT_NE(said.find(named), std::string::npos) << expression << " -> " << said;
   }
+  EXPECT_FALSE(std::filesystem::exists(mark));
+  // What the user wrote is no template.
+  const std::string sum = "{{ 7 * 7 }}{% raw %}";
+  EXPECT_EQ(Chatted("{{ 6 * 6 }}{% for m in messages %}<{{ m.content }}>{% endfor %}", sum),
+            "36<" + sum + ">");
 }
 
 }  // namespace

@@ -54,43 +54,61 @@ Result<jinja::Dict> ContextOf(const Model& model, std::span<const ChatMessage> m
   return context;
 }
 
-Result<jinja::RenderedText> Render(const ChatTemplateSource& source, const jinja::Dict& context) {
-  SLUICE_TRY_ASSIGN(const jinja::ChatTemplate chat_template,
-                    jinja::ChatTemplate::Parse(source.text));
-  return chat_template.Render(context, {.now_seconds = std::time(nullptr)});
-}
-
 }  // namespace
 
-Result<jinja::RenderedText> FormatConversation(const Model& model,
-                                               std::span<const ChatMessage> messages) {
+Result<ChatFormat> ChatFormat::Create(const Model* model, ChatTemplateUse use) {
+  ChatFormat format(model);
+  format.broken_ = format.Find();
+  if (use == ChatTemplateUse::kIfAsked) return format;
+  SLUICE_TRY(format.broken_);
+  if (use == ChatTemplateUse::kNeeded && format.origin_.empty()) {
+    return InvalidArgumentError(model->checkpoint.path + " has no chat template");
+  }
+  return format;
+}
+
+Status ChatFormat::Find() {
+  Result<ChatTemplateSource> source = ChatTemplateOf(model_->checkpoint);
+  if (!source.ok()) {
+    origin_ = "damaged";
+    return source.status().Annotate(model_->checkpoint.path);
+  }
+  origin_ = source->origin;
+  if (origin_.empty()) return {};
+  Result<jinja::ChatTemplate> parsed = jinja::ChatTemplate::Parse(source->text);
+  if (!parsed.ok()) return parsed.status().Annotate(Name());
+  template_ = *std::move(parsed);
+  return {};
+}
+
+std::string ChatFormat::Name() const {
+  return model_->checkpoint.path + ": chat template (" + origin_ + ")";
+}
+
+Result<jinja::RenderedText> ChatFormat::Format(std::span<const ChatMessage> messages) const {
   if (messages.empty()) return InvalidArgumentError("a conversation needs at least one message");
-  SLUICE_TRY_ASSIGN(const ChatTemplateSource source, ChatTemplateOf(model.checkpoint));
-  if (source.origin.empty()) {
+  SLUICE_TRY(broken_);
+  if (!template_) {
     const std::string& text = messages.back().content;
     return jinja::RenderedText{.text = text, .by_person = {{.begin = 0, .end = text.size()}}};
   }
-  SLUICE_TRY_ASSIGN(const jinja::Dict context, ContextOf(model, messages));
-  Result<jinja::RenderedText> rendered = Render(source, context);
-  if (!rendered.ok()) {
-    return rendered.status().Annotate(model.checkpoint.path + ": chat template (" + source.origin +
-                                      ")");
-  }
-  return rendered;
+  SLUICE_TRY_ASSIGN(const jinja::Dict context, ContextOf(*model_, messages));
+  Result<jinja::RenderedText> rendered =
+      template_->Render(context, {.now_seconds = std::time(nullptr)});
+  if (rendered.ok()) return rendered;
+  const Status status = rendered.status().Annotate(Name());
+  // It is the template that uses too much: no budget of this machine would do.
+  return status.code() == StatusCode::kResourceExhausted ? CorruptError(status.message()) : status;
 }
 
-Result<std::vector<int32_t>> EncodeConversation(const Model& model,
-                                                std::span<const ChatMessage> messages) {
-  if (model.tokenizer == nullptr) {
-    return UnsupportedError(model.checkpoint.path + ": the model has no tokenizer");
+Result<std::vector<int32_t>> ChatFormat::Encode(std::span<const ChatMessage> messages) const {
+  if (model_->tokenizer == nullptr) {
+    return UnsupportedError(model_->checkpoint.path + ": the model has no tokenizer");
   }
-  const Tokenizer& tokenizer = *model.tokenizer;
-  SLUICE_TRY_ASSIGN(const jinja::RenderedText prompt, FormatConversation(model, messages));
-  SLUICE_TRY_ASSIGN(const ChatTemplateSource source, ChatTemplateOf(model.checkpoint));
+  const Tokenizer& tokenizer = *model_->tokenizer;
+  SLUICE_TRY_ASSIGN(const jinja::RenderedText prompt, Format(messages));
   std::vector<int32_t> ids;
-  if (source.origin.empty() && tokenizer.add_bos() && tokenizer.bos()) {
-    ids.push_back(*tokenizer.bos());
-  }
+  if (!template_ && tokenizer.add_bos() && tokenizer.bos()) ids.push_back(*tokenizer.bos());
   const std::vector<TokenId> text =
       tokenizer.EncodeExcept(prompt.text, SpecialTokens::kParse, prompt.by_person);
   ids.insert(ids.end(), text.begin(), text.end());

@@ -56,7 +56,8 @@ Model ModelWith(const std::string& chat_template, const std::vector<Added>& adde
 
 // Text with control tokens as numbers.
 std::string Spelt(const Model& model, const std::vector<ChatMessage>& messages) {
-  const Result<std::vector<int32_t>> ids = EncodeConversation(model, messages);
+  const auto format = ChatFormat::Create(&model, ChatTemplateUse::kIfAsked);
+  const Result<std::vector<int32_t>> ids = format->Encode(messages);
   if (!ids.ok()) return ids.status().message();
   std::string text;
   for (const int32_t id : *ids) {
@@ -94,7 +95,10 @@ TEST(ChatFormatTest, AddedTokensAreThoseOfTheTemplateToo) {
 TEST(ChatFormatTest, WithoutATemplateTheLastMessageIsThePrompt) {
   const Model model = ModelWith("");
   EXPECT_EQ(Spelt(model, {{"user", "one"}, {"user", "two<end>"}}), "[256]two<end>");
-  EXPECT_FALSE(EncodeConversation(model, {}).ok());
+  EXPECT_EQ(Spelt(model, {}), "a conversation needs at least one message");
+  EXPECT_TRUE(ChatFormat::Create(&model, ChatTemplateUse::kIfAny).ok());
+  EXPECT_EQ(ChatFormat::Create(&model, ChatTemplateUse::kNeeded).status().message(),
+            "test.gguf has no chat template");
 }
 
 TEST(ChatFormatTest, AFailingTemplateIsNamedWithItsLine) {
@@ -103,6 +107,18 @@ TEST(ChatFormatTest, AFailingTemplateIsNamedWithItsLine) {
   EXPECT_EQ(Spelt(ModelWith("{% if %}"), {{"user", "x"}}),
             "test.gguf: chat template (tokenizer.chat_template): line 1: expected an expression, "
             "not the end of the tag");
+  const Model endless = ModelWith("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}");
+  const ChatMessage message{.role = "user", .content = "x"};
+  const auto format = ChatFormat::Create(&endless, ChatTemplateUse::kNeeded);
+  EXPECT_EQ(format->Format({&message, 1}).status().code(), StatusCode::kCorrupt);
+}
+
+TEST(ChatFormatTest, ADamagedTemplateIsAnErrorOnceItIsNeeded) {
+  const Model model = ModelWith("{% if %}");
+  EXPECT_TRUE(ChatFormat::Create(&model, ChatTemplateUse::kIfAsked).ok());
+  for (const ChatTemplateUse use : {ChatTemplateUse::kIfAny, ChatTemplateUse::kNeeded}) {
+    EXPECT_EQ(ChatFormat::Create(&model, use).status().code(), StatusCode::kCorrupt);
+  }
 }
 
 std::string SourceOf(const std::string& jinja, const std::string& json, const std::string& config) {

@@ -27,7 +27,6 @@
 #include "engine/decoder.h"
 #include "engine/policy_target.h"
 #include "engine/scheduler.h"
-#include "model/chat_template_source.h"
 #include "model/embedded_model.h"
 #include "plan/memory_plan.h"
 #include "policy/prepare.h"
@@ -123,6 +122,7 @@ class Engine::Impl {
     return stats_;
   }
   const Model& model() const { return model_; }
+  const ChatFormat& chat_format() const { return *chat_format_; }
 
  private:
   struct Submitted {
@@ -146,6 +146,7 @@ class Engine::Impl {
 
   // Constant after Start().
   const Model model_;
+  std::optional<ChatFormat> chat_format_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<DenseWeights> weights_;
@@ -264,6 +265,7 @@ Status Engine::Impl::StartExperts(const EngineOptions& options, const MemoryPlan
 
 Status Engine::Impl::Start(const EngineOptions& options) {
   SLUICE_TRY(CheckOptions(options));
+  SLUICE_TRY_ASSIGN(chat_format_, ChatFormat::Create(&model_, options.chat_template));
   const int threads = options.threads > 0 ? options.threads : AvailableCores();
   pool_ = std::make_unique<ThreadPool>(threads);
   SLUICE_TRY_ASSIGN(device_, CreateDevice(options.device, pool_.get()));
@@ -298,8 +300,7 @@ Status Engine::Impl::Start(const EngineOptions& options) {
                                            QueuedLogitRows(model_.spec.vocab));
   stats_.model = model_.checkpoint.path;
   stats_.architecture = model_.spec.architecture;
-  SLUICE_TRY_ASSIGN(const ChatTemplateSource chat_template, ChatTemplateOf(model_.checkpoint));
-  stats_.chat_template = chat_template.origin;
+  stats_.chat_template = chat_format_->origin();
   stats_.device = device_->name();
   if (experts) {
     stats_.policy = policy_.spec.name;
@@ -559,14 +560,14 @@ Result<std::string> Engine::Decode(std::span<const int32_t> ids) const {
 
 Result<std::string> Engine::FormatChat(std::span<const ChatMessage> messages) const {
   return WithMemory(impl_->model().checkpoint.path, [&]() -> Result<std::string> {
-    SLUICE_TRY_ASSIGN(jinja::RenderedText prompt, FormatConversation(impl_->model(), messages));
+    SLUICE_TRY_ASSIGN(jinja::RenderedText prompt, impl_->chat_format().Format(messages));
     return std::move(prompt.text);
   });
 }
 
 Result<std::vector<int32_t>> Engine::EncodeChat(std::span<const ChatMessage> messages) const {
   return WithMemory(impl_->model().checkpoint.path,
-                    [&] { return EncodeConversation(impl_->model(), messages); });
+                    [&] { return impl_->chat_format().Encode(messages); });
 }
 
 }  // namespace sluice

@@ -41,9 +41,10 @@ Status Ask(Engine* engine, std::string* finding) {
                                .logits = LogitsWanted::kAll},
                               finding);
   const ChatMessage message{.role = "user", .content = "caf\xC3\xA9 <s> 12"};
-  const Result<std::string> chat = engine->FormatChat({&message, 1});
+  const auto chat = engine->EncodeChat({&message, 1});
   const Status second = Answer(engine,
-                               {.prompt = chat.ok() ? *chat : message.content,
+                               {.prompt = chat.ok() ? "" : message.content,
+                                .prompt_ids = chat.ok() ? *chat : std::vector<int32_t>(),
                                 .sampling = {.temperature = 0.8F, .repetition_penalty = 1.1F},
                                 .max_tokens = 4,
                                 .stop = {"x"},
