@@ -46,11 +46,23 @@ const std::byte* ToRows(const TensorExtent& extent, const std::byte* from) {
                                               : Turn<uint16_t>(extent, from);
 }
 
+// How many reads of the common size are `bytes` in all.
+int ReadDepth(const ExpertCatalog& experts, uint64_t bytes) {
+  const ExpertExtent& expert = experts.extents()[0];
+  const uint64_t read = (expert.gate.bytes + expert.up.bytes + expert.down.bytes) / 3;
+  return static_cast<int>(std::clamp<uint64_t>(bytes / std::max<uint64_t>(read, 1), 2, 64));
+}
+
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
+
+// Of the read of segment `segment` into slot `slot`.
+uint64_t ExpertStore::TagOf(int32_t slot, size_t segment) {
+  return static_cast<uint64_t>(slot) * kSegments + segment;
+}
 
 std::vector<ExpertStore::Segment> ExpertStore::Segments(const ExpertExtent& extent) {
   std::vector<Segment> segments;
@@ -93,7 +105,9 @@ Result<std::unique_ptr<ExpertStore>> ExpertStore::Create(const Model& model, con
                     PageBuffer::Allocate(slots * store->slot_bytes_,
                                          "the expert slots of " + model.checkpoint.path));
   store->slots_.resize(slots);
-  SLUICE_TRY_ASSIGN(store->queue_, ReadQueue::Create(options.read_depth, options.backend));
+  SLUICE_TRY_ASSIGN(
+      store->queue_,
+      ReadQueue::Create(ReadDepth(model.experts, options.bytes_in_flight), options.backend));
   store->Prefetch(core->initial());
   return store;
 }
@@ -126,19 +140,20 @@ void ExpertStore::Assign(int32_t index, ExpertId id, bool speculative) {
     ++stats_.prefetches_cancelled;
   }
   if (slot.content == Content::kFilling) {
-    const auto dropped = static_cast<int>(queue_->Cancel(static_cast<uint64_t>(index)));
+    const std::vector<Segment> segments = Segments(model_.experts.Find(slot.id));
+    size_t dropped = 0;
+    for (size_t s = 0; s < kSegments; ++s) {
+      if (queue_->Cancel(TagOf(index, s)) == 0) continue;
+      const TensorExtent& extent = *segments[s].extent;
+      stats_.bytes_read -= ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).bytes;
+      ++dropped;
+    }
     if (slot.speculative) {
       --speculating_;
       if (dropped == kSegments || slot.stale) ++stats_.prefetches_cancelled;
     }
-    // Those that have not started are the last ones.
-    const std::vector<Segment> segments = Segments(model_.experts.Find(slot.id));
-    for (int s = kSegments - dropped; s < kSegments; ++s) {
-      const TensorExtent& extent = *segments[static_cast<size_t>(s)].extent;
-      stats_.bytes_read -= ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).bytes;
-    }
-    slot.reads_left -= dropped;
-    in_flight_ -= dropped;
+    slot.reads_left -= static_cast<int>(dropped);
+    in_flight_ -= static_cast<int64_t>(dropped);
     if (in_flight_ == 0 && dropped > 0) stats_.read_seconds += Now() - busy_since_;
   }
   slot.stale = slot.reads_left > 0;
@@ -146,25 +161,27 @@ void ExpertStore::Assign(int32_t index, ExpertId id, bool speculative) {
   slot.speculative = speculative;
   slot.failure = {};
   slot.content = Content::kEmpty;
+  slot.parts = {};
 }
 
 void ExpertStore::StartReads(int32_t index) {
   Slot& slot = slots_[static_cast<size_t>(index)];
   slot.content = Content::kFilling;
   slot.failure = {};
+  slot.parts = {};
   if (slot.speculative) ++speculating_;
   if (slot.stale) return;  // Collect() starts them when the slot is quiet
-  slot.reads_left = kSegments;
+  slot.reads_left = static_cast<int>(kSegments);
   const std::vector<Segment> segments = Segments(model_.experts.Find(slot.id));
-  for (const Segment& segment : segments) {
-    const TensorExtent& extent = *segment.extent;
+  for (size_t s = 0; s < kSegments; ++s) {
+    const TensorExtent& extent = *segments[s].extent;
     if (in_flight_++ == 0) busy_since_ = Now();
     stats_.bytes_read += ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).bytes;
     queue_->Submit({.file = extent.file,
                     .offset = extent.offset,
                     .bytes = extent.bytes,
-                    .buffer = SlotAt(index) + segment.offset,
-                    .tag = static_cast<uint64_t>(index),
+                    .buffer = SlotAt(index) + segments[s].offset,
+                    .tag = TagOf(index, s),
                     .urgency = slot.speculative ? Urgency::kSpeculative : Urgency::kDemand});
   }
 }
@@ -175,7 +192,7 @@ void ExpertStore::Demand(int32_t index) {
   const bool failed = slot.content == Content::kFilled && !slot.failure.ok();
   if (slot.content == Content::kFilling && slot.speculative) {
     --speculating_;
-    queue_->Promote(static_cast<uint64_t>(index));
+    for (size_t s = 0; s < kSegments; ++s) queue_->Promote(TagOf(index, s));
   }
   slot.speculative = false;
   if (slot.content == Content::kQueued) std::erase(speculation_, index);
@@ -215,7 +232,7 @@ void ExpertStore::Speculate() {
 }
 
 void ExpertStore::OnCompletion(const ReadCompletion& completion) {
-  const auto index = static_cast<int32_t>(completion.tag);
+  const auto index = static_cast<int32_t>(completion.tag / kSegments);
   Slot& slot = slots_[static_cast<size_t>(index)];
   --slot.reads_left;
   if (slot.stale) {
@@ -226,6 +243,7 @@ void ExpertStore::OnCompletion(const ReadCompletion& completion) {
     return;
   }
   if (!completion.status.ok()) slot.failure = completion.status;
+  slot.parts[completion.tag % kSegments] = Part::kArrived;
   if (slot.reads_left > 0) return;
   slot.content = Content::kFilled;
   if (slot.speculative) --speculating_;
@@ -249,6 +267,7 @@ void ExpertStore::Collect(bool block) {
   Speculate();
 }
 
+// Matrix by matrix: those of an expert that has not arrived in whole are laid out meanwhile.
 void ExpertStore::PackArrived() {
   struct Job {
     const TensorExtent* extent;
@@ -258,14 +277,17 @@ void ExpertStore::PackArrived() {
   std::vector<Job> jobs;
   for (const Entry& entry : entries_) {
     Slot& slot = SlotOf(entry);
-    if (entry.progress != Progress::kStarted || slot.content != Content::kFilled) continue;
-    for (const Segment& segment : Segments(model_.experts.Find(entry.id))) {
-      std::byte* to = SlotAt(entry.slot) + segment.offset;
-      const TensorExtent& extent = *segment.extent;
+    if (entry.progress != Progress::kStarted || !slot.failure.ok()) continue;
+    const std::vector<Segment> segments = Segments(model_.experts.Find(entry.id));
+    for (size_t s = 0; s < kSegments; ++s) {
+      if (slot.parts[s] != Part::kArrived) continue;
+      std::byte* to = SlotAt(entry.slot) + segments[s].offset;
+      const TensorExtent& extent = *segments[s].extent;
       const uint64_t skip = ReadQueue::Extent(*extent.file, extent.offset, extent.bytes).skip;
       jobs.push_back({.extent = &extent, .from = to + skip, .to = to});
+      slot.parts[s] = Part::kPacked;
     }
-    slot.content = Content::kReady;
+    if (slot.content == Content::kFilled) slot.content = Content::kReady;
   }
   pool_.ParallelFor(static_cast<int64_t>(jobs.size()), [&](int64_t i) {
     const Job& job = jobs[static_cast<size_t>(i)];

@@ -5,6 +5,7 @@
 // and on to filling again once another expert was given the slot. docs/expert-store.md draws it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -39,9 +40,9 @@ struct StoreStats {
 class ExpertStore {
  public:
   struct Options {
-    // Reads that the kernel has at a time. An expert is three reads; beyond two experts in flight
-    // depth adds latency, not bandwidth (measured on virtio and NVMe disks).
-    int read_depth = 12;
+    // Of reads that the kernel has at a time. Beyond this more of them add no bandwidth, and all
+    // arrive late: experts are computed while those behind them travel. docs/expert-store.md
+    uint64_t bytes_in_flight = uint64_t{4} << 20;
     ReadQueue::Backend backend = ReadQueue::Backend::kAuto;
   };
 
@@ -74,15 +75,19 @@ class ExpertStore {
   const StoreStats& stats() const { return stats_; }
   const char* backend_name() const { return queue_->backend_name(); }
   // Reads that wait or are under way.
-  int64_t queue_depth() const { return in_flight_ + kSegments * std::ssize(speculation_); }
+  int64_t queue_depth() const {
+    return in_flight_ + std::ssize(speculation_) * static_cast<int64_t>(kSegments);
+  }
 
  private:
-  static constexpr int kSegments = 3;  // gate, up, down
+  static constexpr size_t kSegments = 3;  // gate, up, down
 
   enum class Content { kEmpty, kQueued, kFilling, kFilled, kReady };
+  enum class Part : uint8_t { kAway, kArrived, kPacked };
   struct Slot {
     ExpertId id;  // whose slot it is
     Content content = Content::kEmpty;
+    std::array<Part, kSegments> parts{};
     int reads_left = 0;        // under way into it
     bool stale = false;        // they are of an expert that had the slot before
     bool speculative = false;  // nobody has demanded it yet
@@ -105,6 +110,7 @@ class ExpertStore {
   ExpertStore(const Model& model, const Device& device, ThreadPool* pool, DecisionCore* core)
       : model_(model), device_(device), pool_(*pool), core_(*core) {}
 
+  static uint64_t TagOf(int32_t slot, size_t segment);
   static std::vector<Segment> Segments(const ExpertExtent& extent);
   std::byte* SlotAt(int32_t slot) const {
     return arena_.data() + static_cast<uint64_t>(slot) * slot_bytes_;

@@ -43,8 +43,9 @@ class ExpertStoreTest : public ::testing::Test {
             policy,
             {.shape = {.layers = 6, .experts = 32}, .top_k = 4, .slots = slots, .expert_bytes = 1})
             .value();
+    const uint64_t read = model_->experts.extents()[0].gate.bytes;
     return ExpertStore::Create(*model_, *device_, &pool_, core_.get(),
-                               {.read_depth = 4, .backend = backend})
+                               {.bytes_in_flight = 4 * read, .backend = backend})
         .value();
   }
   void Begin(ExpertStore* store, int32_t layer, const std::vector<ExpertGroup>& groups) {
