@@ -81,7 +81,7 @@ class BenchCommand final : public Command {
     options_.parallel = batch_;
     // Room for the longest row; the engine refuses what the model was not made for.
     if (options_.context_tokens == 0) {
-      options_.context_tokens = std::max(prompt_, Context() + generate_ + 1);
+      options_.context_tokens = std::max(prompt_, Context() + Lead() + generate_ + 1);
     }
     Result<std::unique_ptr<Engine>> opened = OpenWithProgress(options_);
     if (!opened.ok()) {
@@ -107,6 +107,13 @@ class BenchCommand final : public Command {
 
   // Tokens before decode begins: the first answer needs one.
   int64_t Context() const { return std::max<int64_t>(depth_, 1); }
+
+  // Steps in which the first sequence of a batch answers already while the last still reads its
+  // context, at most: a step reads so many tokens, less one of each that answers.
+  int64_t Lead() const {
+    const int64_t read = std::max<int64_t>(options_.prefill_chunk - batch_, 1);
+    return (batch_ * Context() + read - 1) / read - 1;
+  }
 
   Status ReadTokens(const Engine& engine) {
     if (!tokens_file_.empty()) {
@@ -191,9 +198,14 @@ class BenchCommand final : public Command {
   // Tokens per second of all sequences together, of their prompts or of their answers.
   Result<double> Once(Engine* engine, Phase phase, int repetition, int64_t prompt, int64_t generate,
                       RowWork* work) {
+    // Timed is the answer of the last sequence, whose first token comes when all others have
+    // theirs; they go on until it is through.
+    const int64_t more = phase == Phase::kDecode ? Lead() : 0;
     std::vector<Forced> forced;
     for (int b = 0; b < batch_; ++b) {
-      SLUICE_TRY_ASSIGN(Forced sequence, Tokens(repetition, b, prompt, generate));
+      const bool last = b + 1 == batch_;
+      SLUICE_TRY_ASSIGN(Forced sequence,
+                        Tokens(repetition, b, prompt, generate + (last ? 0 : more)));
       forced.push_back(std::move(sequence));
     }
     const auto begin = std::chrono::steady_clock::now();
@@ -201,31 +213,36 @@ class BenchCommand final : public Command {
     for (Forced& sequence : forced) {
       SLUICE_TRY_ASSIGN(TokenStream stream,
                         engine->Submit({.prompt_ids = std::move(sequence.prompt),
-                                        .max_tokens = generate,
+                                        .max_tokens = std::ssize(sequence.answer),
                                         .forced_ids = std::move(sequence.answer),
                                         .ignore_eos = true}));
       streams.push_back(std::move(stream));
     }
+    TokenStream& last = streams.back();
     EngineStats from = engine->stats();
-    if (phase == Phase::kDecode) {  // what is timed begins with the first tokens
-      for (TokenStream& stream : streams) SLUICE_TRY(stream.Next().status());
+    if (phase == Phase::kDecode) {  // what is timed begins with its first token
+      SLUICE_TRY(last.Next().status());
       from = engine->stats();
     }
-    double decode_seconds = 0;
-    for (TokenStream& stream : streams) {
-      const CancelOnInterrupt guard(&stream);
-      while (true) {
-        SLUICE_TRY_ASSIGN(const std::optional<Event> event, stream.Next());
-        if (!event) break;
-      }
-      decode_seconds = std::max(decode_seconds, stream.stats().decode_s);
+    if (phase == Phase::kPrefill) {
+      for (TokenStream& stream : streams) SLUICE_TRY(ReadToEnd(&stream));
+    } else {
+      SLUICE_TRY(ReadToEnd(&last));
     }
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
-    const double seconds = phase == Phase::kPrefill ? wall.count() : decode_seconds;
+    const double seconds = phase == Phase::kPrefill ? wall.count() : last.stats().decode_s;
     const int64_t tokens = phase == Phase::kPrefill ? prompt : generate - 1;
     AddWork(phase, prompt, tokens, from, engine->stats(), work);
     work->seconds += seconds;
     return seconds > 0 ? static_cast<double>(batch_ * tokens) / seconds : 0;
+  }
+
+  static Status ReadToEnd(TokenStream* stream) {
+    const CancelOnInterrupt guard(stream);
+    while (true) {
+      SLUICE_TRY_ASSIGN(const std::optional<Event> event, stream->Next());
+      if (!event) return {};
+    }
   }
 
   Status PrepareBounds() {
