@@ -90,7 +90,7 @@ TEST_P(ConformanceTest, ProductsAreEqualBitForBit) {
       for (const int64_t blocks : {1, 2, 3, 5}) {
         const int64_t cols = numbers ? 15 * blocks + 2 : spec.block_elements * blocks;
         const Packed weight(*device_, spec.format, rows, cols, &random_);
-        for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 9, 18, 44}) {
+        for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 31, 44, 58}) {
           const std::vector<float> x = RandomFloats(tokens * cols, &random_);
           std::vector<float> expected(static_cast<size_t>(tokens * rows));
           std::vector<float> actual(expected.size());
@@ -124,7 +124,7 @@ TEST_P(ConformanceTest, HostileActivationsStayDefined) {
     const int64_t cols = 256;
     const Packed weight(*device_, spec.format, 16, cols, &random_);
     for (const float poison : {NAN, INFINITY, -INFINITY, 3.4e38F, 1e38F, 1e-42F}) {
-      for (const int64_t tokens : {1, 20}) {
+      for (const int64_t tokens : {1, 20, 41}) {
         std::vector<float> x = RandomFloats(tokens * cols, &random_);
         x[37] = poison;
         std::vector<float> expected(static_cast<size_t>(tokens * 16));
@@ -153,7 +153,7 @@ TEST_P(ConformanceTest, HostileWeightsStayDefined) {
       Packed weight(*device_, spec.format, rows, cols, &random_);
       for (std::byte& b : weight.file) b = static_cast<std::byte>(random_());
       device_->Pack(spec.format, rows, cols, weight.file.data(), weight.device.data());
-      const int64_t tokens = round % 2 == 0 ? 3 : 20;
+      const int64_t tokens = round % 3 == 0 ? 3 : round % 3 == 1 ? 20 : 41;
       const std::vector<float> x = RandomFloats(tokens * cols, &random_);
       std::vector<float> expected(static_cast<size_t>(tokens * rows));
       std::vector<float> actual(expected.size());
@@ -189,13 +189,13 @@ TEST_P(ConformanceTest, ExpertsAreEqualBitForBit) {
     const std::vector<float> bias = RandomFloats(ff, &random_);
     const ExpertBiases biases =
         clamped ? ExpertBiases{bias.data(), bias.data(), bias.data()} : ExpertBiases{};
-    const int64_t tokens = 25;
+    const int64_t tokens = 33;
     const int64_t top_k = 3;
     std::vector<std::unique_ptr<Packed>> weights;
     // Few and many assignments, by tiles and by panels.
     std::vector<std::vector<int32_t>> chosen;
     int32_t next = 0;
-    for (const int count : {3, 7, 18, 33, 14}) {
+    for (const int count : {3, 7, 18, 45, 26}) {
       chosen.emplace_back();
       for (int i = 0; i < count; ++i) chosen.back().push_back(next++);
     }

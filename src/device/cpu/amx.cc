@@ -203,6 +203,7 @@ const PanelKernels* AmxPanels() {
   static const PanelKernels* const panels = []() -> const PanelKernels* {
     if (Avx512Panels() == nullptr || !MayUseTiles()) return nullptr;
     static PanelKernels kernels = *Avx512Panels();  // the same unpacking
+    kernels.from = 9;
     kernels.bias = 0;
     kernels.multiply = FindMultiply;
     return &kernels;

@@ -31,6 +31,7 @@ struct Isa {
   using I = __m256i;
   using F = __m256;
   static constexpr int kLanes = 8;
+  static constexpr int kTileColumns = 4;  // whose sums and dots stay in registers
   static constexpr int kSignedBias = 0;
 
   static SLUICE_INLINE I Load(const std::byte* p) {

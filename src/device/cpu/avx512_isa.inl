@@ -4,6 +4,7 @@ struct Isa {
   using I = __m512i;
   using F = __m512;
   static constexpr int kLanes = 16;
+  static constexpr int kTileColumns = 8;  // whose sums and dots stay in registers
   static constexpr int kSignedBias = 128;
 
   static SLUICE_INLINE I Load(const std::byte* p) { return _mm512_loadu_si512(p); }

@@ -406,11 +406,12 @@ class CpuDevice final : public Device {
     const int64_t shared = 2 * step.tokens * input +
                            std::max(ffn(together, step.ff), ffn(step.tokens, step.dense_ff)) +
                            step.tokens * (128 + 64 * step.heads_per_kv) + (1 << 20);
-    // Column panels: of all tokens, or of experts that have kPanelsFrom columns at least.
+    // Column panels: of all tokens, or of experts that have `from` columns at least.
     const int64_t most_cols = (std::max({step.cols, step.ff, step.dense_ff}) + 31) / 32 * 32;
-    const int64_t panels = panels_ == nullptr ? 0
-                                              : std::max(step.tokens, together) / kPanelsFrom *
-                                                    ColumnPanelBytes(most_cols);
+    const int64_t panels = panels_ == nullptr
+                               ? 0
+                               : std::max(step.tokens, together) * PanelsOf(panels_->from) /
+                                     panels_->from * ColumnPanelBytes(most_cols);
     // A group to pack and one to widen, of float rows at worst; weight panels; attention's blocks.
     const int64_t per_thread =
         2 * kGroupRows * 4 * most_cols +

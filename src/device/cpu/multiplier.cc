@@ -130,7 +130,7 @@ void Multiplier::LayOutPanels(std::span<InputRows* const> inputs, int64_t cols) 
   const int64_t blocks = cols / 32;
   for (InputRows* rows : inputs) {
     const auto count = static_cast<int64_t>(rows->quantized.size());
-    if (count < kPanelsFrom) continue;
+    if (count < panels_->from) continue;
     for (int64_t first = 0; first < count; first += kPanelColumns) {
       panels.push_back({.rows = rows->quantized.data() + first,
                         .count = static_cast<int>(std::min<int64_t>(kPanelColumns, count - first)),
@@ -147,10 +147,9 @@ void Multiplier::LayOutPanels(std::span<InputRows* const> inputs, int64_t cols) 
   }
   size_t taken = 0;
   for (InputRows* rows : inputs) {
-    const size_t count = rows->quantized.size();
-    if (static_cast<int64_t>(count) < kPanelsFrom) continue;
+    if (std::ssize(rows->quantized) < panels_->from) continue;
     rows->panels = panels[taken].to;
-    taken += (count + kPanelColumns - 1) / kPanelColumns;
+    taken += static_cast<size_t>(PanelsOf(std::ssize(rows->quantized)));
   }
   ForRows(static_cast<int64_t>(panels.size()), kPanelColumns * cols, [&](int64_t i) {
     const Panel& panel = panels[static_cast<size_t>(i)];

@@ -14,9 +14,7 @@
 
 namespace sluice {
 
-// Columns from which on a product goes through panels (panel.h), and the bytes of weight panels
-// that meet a column panel at a time: both stay in L2.
-inline constexpr int64_t kPanelsFrom = 7;
+// Of weight panels (panel.h) that meet a column panel at a time: both stay in L2.
 inline constexpr int64_t kWeightPanelBytes = 256 << 10;
 
 // One multiplication: what goes in, and where rows of results start. All must outlive the work.

@@ -29,6 +29,9 @@ struct alignas(64) ColumnBlock {
   int32_t bias16[2][kPanelColumns];
 };
 
+constexpr int64_t PanelsOf(int64_t columns) {
+  return (columns + kPanelColumns - 1) / kPanelColumns;
+}
 constexpr int64_t PanelBlockBytes(BlockRule rule) { return (8 + RuleNumbers(rule)) * 64; }
 constexpr int64_t ColumnPanelBytes(int64_t cols) {
   return cols / 32 * static_cast<int64_t>(sizeof(ColumnBlock));
@@ -36,6 +39,7 @@ constexpr int64_t ColumnPanelBytes(int64_t cols) {
 
 // How one instruction set multiplies panels.
 struct PanelKernels {
+  int from;  // columns from which on they are faster than tiles; bench/README.md
   int bias;  // added to every weight's byte, which is unsigned then; 0: signed bytes
 
   // Null where the format has none.

@@ -96,4 +96,4 @@ PanelKernels::Multiply FindMultiply(BlockRule rule) {
 }
 
 constexpr PanelKernels kPanels = {
-    .bias = 128, .unpack = FindUnpack, .rule = RuleOf, .multiply = FindMultiply};
+    .from = 40, .bias = 128, .unpack = FindUnpack, .rule = RuleOf, .multiply = FindMultiply};

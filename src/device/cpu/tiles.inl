@@ -52,29 +52,14 @@ SLUICE_INLINE void CutColumns(const std::byte* group, int64_t cols, Row x, int c
   for (; columns >= kMost; columns -= kMost, x += kMost, out += kMost) {
     Tile::template Run<kMost>(group, cols, x, out);
   }
-  if (columns > 4) {
-    Tile::template Run<4>(group, cols, x, out);
-    x += 4;
-    out += 4;
-    columns -= 4;
-  }
-  switch (columns) {
-    case 1:
-      return Tile::template Run<1>(group, cols, x, out);
-    case 2:
-      return Tile::template Run<2>(group, cols, x, out);
-    case 3:
-      return Tile::template Run<3>(group, cols, x, out);
-    case 4:
-      return Tile::template Run<4>(group, cols, x, out);
-    default:
-      return;
-  }
+  Unrolled<kMost - 1>([&]<int c>() SLUICE_INLINE_LAMBDA {
+    if (columns == c + 1) Tile::template Run<c + 1>(group, cols, x, out);
+  });
 }
 
 template <class Reader>
 struct Q8Tile {
-  static constexpr int kColumns = 4;
+  static constexpr int kColumns = Isa::kTileColumns;
   template <int C>
   static void Run(const std::byte* group, int64_t cols, const Q8Row* x, float* const* out) {
     TileQ8<Reader, C>(group, cols, x, out);
