@@ -2,7 +2,8 @@
 # make test   the same, and runs the tests
 # make check  the slower checks: sanitizers, fuzzers, lint (what CI runs after make test)
 # make soak   hours of fuzzing, damaged models and injected faults (HOURS=8)
-.PHONY: demo test build setup check soak clean
+# make bench  measures this machine with models of some 5 GB (WORK=folder to keep them in)
+.PHONY: demo test build setup check soak bench clean
 
 build: setup
 	cmake --preset release
@@ -29,6 +30,10 @@ check: build
 soak: build
 	tools/install_dependencies.sh lint
 	tools/soak.sh $(or $(HOURS),8)
+
+bench: build
+	tools/install_dependencies.sh bench
+	.venv/bin/python bench/suite.py --work $(or $(WORK),build/bench)
 
 clean:
 	rm -rf build

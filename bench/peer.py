@@ -2,9 +2,11 @@
 """Times sluice and ik_llama.cpp (or llama.cpp) on the same file, in turn.
 
   bench/peer.py -m model.gguf --peer path/to/llama-bench [--tests pp512,tg64] [--rounds 3]
-                [--limit 2GiB] [--peer-flags '-rtr 1'] [--tokens ids.txt]
+                [--limit 2GiB] [--peer-flags '-rtr 1'] [--batch-flags=-rtr] [--tokens ids.txt]
 
-Tests: ppN is a prompt of N tokens, tgN are N decoded tokens; tgN@D has a context of D before.
+Tests: ppN is a prompt of N tokens, tgN are N decoded tokens; tgN@D has a context of D before, and
+tgN@DxB B sequences of that kind together, whose tokens count together (llama-batched-bench, which
+lies beside the peer's llama-bench; it runs once per round).
 With --limit both run in a memory cgroup (v1 or v2; needs root) and sluice gets the limit, less
 64 MiB for the system's share, as --ram-budget; the page cache is dropped before each run.
 Prints a Markdown table: the median of the rounds, the least and the most.
@@ -46,7 +48,7 @@ class Limit:
         (self.group / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def run(command, limit):
+def run(command, limit, talk=False):
     if limit:
         subprocess.run(["sync"], check=True)
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
@@ -54,40 +56,51 @@ def run(command, limit):
                             preexec_fn=limit.enter if limit else None)
     if result.returncode != 0:
         sys.exit(f"{shlex.join(map(str, command))}: exit {result.returncode}\n{result.stderr}")
-    return json.loads(result.stdout)
+    return result.stdout + (result.stderr if talk else "")
 
 
 def parse(test):
-    match = re.fullmatch(r"(pp|tg)(\d+)(?:@(\d+))?", test)
+    match = re.fullmatch(r"(pp|tg)(\d+)(?:@(\d+)(?:x(\d+))?)?", test)
     if not match:
-        sys.exit(f"{test}: a test is ppN, tgN or tgN@D")
-    return match[1], int(match[2]), int(match[3] or 0)
+        sys.exit(f"{test}: a test is ppN, tgN, tgN@D or tgN@DxB")
+    return match[1], int(match[2]), int(match[3] or 0), int(match[4] or 1)
 
 
 def ours(args, test, limit):
-    kind, count, depth = parse(test)
+    kind, count, depth, batch = parse(test)
     # llama-bench warms up: so a prompt goes before decoding, whose row is not counted.
-    command = [args.sluice, "bench", "-m", args.model, "--json", "-r", "3",
-               "-p", count if kind == "pp" else 256, "-n", count if kind == "tg" else 0,
-               "-d", depth, "-c", max(depth, 256) + count + 64]
+    command = [args.sluice, "bench", "-m", args.model, "--json", "-r", "3" if batch == 1 else "1",
+               "-p", count if kind == "pp" else 256 if batch == 1 else 0,
+               "-n", count if kind == "tg" else 0, "-d", depth, "-B", batch]
     if args.tokens:
         command += ["--tokens", args.tokens]
     if limit:
         command += ["--ram-budget", args.limit - 64 * MIB]
-    report = run([str(part) for part in command], limit)
+    report = json.loads(run([str(part) for part in command], limit))
     return report[-1]["tokens_per_s"], report[-1]
 
 
 def theirs(args, test, limit):
-    kind, count, depth = parse(test)
+    kind, count, depth, batch = parse(test)
+    if batch > 1:
+        return their_batch(args, count, depth, batch, limit)
     command = [args.peer, "-m", args.model, "-o", "json", "-t", os.cpu_count(), "-r", "3"]
     if depth:
         command += ["-p", 0, "-n", 0, "-gp", f"{depth},{count}"]
     else:
         command += ["-p", count if kind == "pp" else 0, "-n", count if kind == "tg" else 0]
     command += ["-w", 0] if limit else []
-    report = run([str(part) for part in command] + shlex.split(args.peer_flags), limit)
+    report = json.loads(run([str(part) for part in command] + shlex.split(args.peer_flags), limit))
     return statistics.median(report[-1]["samples_ts"])
+
+
+def their_batch(args, count, depth, batch, limit):
+    command = [pathlib.Path(args.peer).with_name("llama-batched-bench"), "-m", args.model,
+               "-t", os.cpu_count(), "-c", batch * (depth + count + 64), "-npp", depth, "-ntg", count,
+               "-npl", batch]
+    said = run([str(part) for part in command] + shlex.split(args.batch_flags), limit, talk=True)
+    rows = [line.split("|") for line in said.splitlines() if line.startswith("|")]
+    return float(rows[-1][[cell.strip() for cell in rows[0]].index("S_TG t/s")])
 
 
 def spread(values):
@@ -100,6 +113,7 @@ def main():
     parser.add_argument("-m", "--model", required=True)
     parser.add_argument("--peer", required=True, help="its llama-bench")
     parser.add_argument("--peer-flags", default="-rtr 1")
+    parser.add_argument("--batch-flags", default="-rtr", help="of llama-batched-bench")
     parser.add_argument("--sluice", default="build/release/sluice")
     parser.add_argument("--tests", default="pp512,tg64")
     parser.add_argument("--rounds", type=int, default=3)

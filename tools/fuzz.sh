@@ -18,7 +18,7 @@ one() {
   # Some seeds are made with NumPy, which .venv has.
   [[ ! -f tools/fuzz_seeds/$name.py ]] || .venv/bin/python "tools/fuzz_seeds/$name.py" "$corpus"
   [[ ! -f tools/fuzz_corpora/$name.zip ]] || python3 -m zipfile -e "tools/fuzz_corpora/$name.zip" "$corpus"
-  if ! "$1" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+  if ! "$1" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/$name-" "$corpus" >"$log" 2>&1; then
     tail -n 60 "$log"
     echo "$name: FOUND SOMETHING: $log"

@@ -2,6 +2,7 @@
 # Brings what the build and the tests need: Debian packages, and Python packages into .venv.
 #   tools/install_dependencies.sh         to build and test
 #   tools/install_dependencies.sh lint    also what tools/check.sh needs
+#   tools/install_dependencies.sh bench   also what draws the pictures of bench/suite.py
 #   tools/install_dependencies.sh torch   also Transformers, the witness of the golden logits
 # Installs only what is missing; asks for root through sudo where it is not root.
 set -euo pipefail
@@ -38,4 +39,7 @@ fi
 .venv/bin/python -m pip install -q --disable-pip-version-check -r tests/golden/requirements.txt -r tests/requirements.txt
 if [[ " $* " == *" torch "* ]]; then
   .venv/bin/python -m pip install -q --disable-pip-version-check -r tests/golden/requirements-torch.txt
+fi
+if [[ " $* " == *" bench "* ]]; then
+  .venv/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt
 fi
