@@ -52,7 +52,7 @@ def run(command, limit, talk=False):
     if limit:
         subprocess.run(["sync"], check=True)
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
-    result = subprocess.run(command, capture_output=True, text=True,
+    result = subprocess.run(command, capture_output=True, text=True, cwd="/tmp",  # peers leave logs
                             preexec_fn=limit.enter if limit else None)
     if result.returncode != 0:
         sys.exit(f"{shlex.join(map(str, command))}: exit {result.returncode}\n{result.stderr}")
@@ -120,6 +120,9 @@ def main():
     parser.add_argument("--limit", type=size)
     parser.add_argument("--tokens")
     args = parser.parse_args()
+    for name in ("model", "peer", "sluice", "tokens"):
+        if getattr(args, name):
+            setattr(args, name, pathlib.Path(getattr(args, name)).resolve())
     limit = Limit(args.limit) if args.limit else None
     print("| test | sluice | of its bound | bound by | peer | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
