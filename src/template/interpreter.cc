@@ -298,6 +298,23 @@ Status Interpreter::ExecuteCall(const Statement& statement) {
   return Print(value);
 }
 
+// What stands after the last parameter.
+Status Interpreter::BindMorePositional(const Statement& macro, const std::vector<Value>& positional,
+                                       Scope* scope) {
+  const size_t count = macro.parameters.size();
+  if (macro.extras.varargs) {
+    std::vector<Value> more;
+    if (positional.size() > count) {
+      more.assign(positional.begin() + static_cast<ptrdiff_t>(count), positional.end());
+    }
+    scope->Set(kVarargsName, Value::TupleOf(std::move(more)));
+  } else if (positional.size() > count) {
+    return InvalidArgumentError(fmt::format("macro {} takes at most {} arguments",
+                                            QuoteForMessage(Utf8(macro.name)), count));
+  }
+  return {};
+}
+
 Status Interpreter::BindParameters(const Statement& macro, const Arguments& arguments,
                                    Scope* scope) {
   for (const auto& [name, unused] : arguments.named) SLUICE_TRY(meter_.Charge(NamedCost(name)));
@@ -345,18 +362,7 @@ Status Interpreter::BindParameters(const Statement& macro, const Arguments& argu
                                             QuoteForMessage(Utf8(macro.name)),
                                             QuoteForMessage(Utf8(named.front().first))));
   }
-  const std::vector<Value>& positional = arguments.positional;
-  if (macro.extras.varargs) {
-    std::vector<Value> more;
-    if (positional.size() > count) {
-      more.assign(positional.begin() + static_cast<ptrdiff_t>(count), positional.end());
-    }
-    scope->Set(kVarargsName, Value::TupleOf(std::move(more)));
-  } else if (positional.size() > count) {
-    return InvalidArgumentError(fmt::format("macro {} takes at most {} arguments",
-                                            QuoteForMessage(Utf8(macro.name)), count));
-  }
-  return {};
+  return BindMorePositional(macro, arguments.positional, scope);
 }
 
 Result<Value> Interpreter::CallMacro(const Statement& macro, Scope* definition,

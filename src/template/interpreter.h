@@ -95,6 +95,8 @@ class Interpreter {
   // What `block` prints, in a scope of its own; break and continue go to `*flow`.
   Result<Text> Capture(const Block& block, Flow* flow);
   Status BindParameters(const Statement& macro, const Arguments& arguments, Scope* scope);
+  static Status BindMorePositional(const Statement& macro, const std::vector<Value>& positional,
+                                   Scope* scope);
   Value NewMacro(const Statement& macro);
   // Something that may be called when the block is over sees the variables of `scope`.
   Status CaptureScope(Scope* scope);
