@@ -24,6 +24,26 @@ const std::string_view kGpt4oPattern =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
     R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view kQwen35Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view kTekkenPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view kDeepseekV3Pattern =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
+    R"( ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view kBailingPattern =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|)"
+    R"(\s*[\r\n]|\s+(?!\S)|\s+)";
+const std::string_view kCl100kPattern =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|)"
+    R"(\s*[\r\n]|\s+(?!\S)|\s+)";
+const std::string_view kSeedCoderPattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|)"
+    R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string_view kBloomPattern = R"( ?[^(\s|.,!?…。，、।۔،)]+)";
 const std::string_view kLineEndPattern = R"(\s+$)";
 
 namespace {
@@ -90,10 +110,10 @@ class Reader {
     return two ? i + 3 : i;
   }
 
-  //  ?[^\s\p{L}\p{N}]+ or `i`.
-  size_t SkipSymbols(size_t i) const {
+  //  ?[^\s\p{L}\p{N}]+ or `i`; `wordy` are the classes that do not belong.
+  size_t SkipSymbols(size_t i, uint32_t wordy = kWordy) const {
     const size_t begin = IsByte(i, ' ') ? i + 1 : i;
-    const size_t end = SkipNot(begin, kWordy);
+    const size_t end = SkipNot(begin, wordy);
     return end > begin ? end : i;
   }
 
@@ -147,11 +167,16 @@ size_t Gpt2End(const Reader& r, size_t i) {
   return r.SkipSpaces(i);
 }
 
-// What Qwen2, Llama 3 and GPT-4o share after words and numbers; `slash` lets "/" follow symbols.
-size_t SymbolsOrSpaceEnd(const Reader& r, size_t i, bool slash) {
-  if (const size_t end = r.SkipSymbols(i); end > i) {
-    return r.SkipWhile(
-        end, [slash](char32_t code) { return IsLineBreak(code) || (slash && code == '/'); });
+// What goes with a row of symbols before it.
+enum class AfterSymbols { kNothing, kLineBreaks, kLineBreaksAndSlashes };
+
+// What Qwen2, Llama 3 and GPT-4o share after words and numbers.
+size_t SymbolsOrSpaceEnd(const Reader& r, size_t i, AfterSymbols after, uint32_t wordy = kWordy) {
+  if (const size_t end = r.SkipSymbols(i, wordy); end > i) {
+    return r.SkipWhile(end, [after](char32_t code) {
+      return (after != AfterSymbols::kNothing && IsLineBreak(code)) ||
+             (after == AfterSymbols::kLineBreaksAndSlashes && code == '/');
+    });
   }
   if (const size_t end = r.SkipToLineBreak(i); end > i) return end;
   return r.SkipSpaces(i);
@@ -164,13 +189,15 @@ size_t AfterWordPrefix(const Reader& r, size_t i) {
   return prefix ? i + c.bytes : i;
 }
 
-template <int kDigits>
+template <int kDigits, uint32_t kLetters, AfterSymbols kAfter = AfterSymbols::kLineBreaks>
 size_t Qwen2End(const Reader& r, size_t i) {
   if (const size_t end = r.SkipContraction(i, true); end > i) return end;
-  const size_t word = AfterWordPrefix(r, i);
-  if (r.Is(word, kLetter)) return r.Skip(word, kLetter);
+  // A mark may be the prefix or the word: with the prefix first, then without.
+  for (const size_t word : {AfterWordPrefix(r, i), i}) {
+    if (r.Is(word, kLetters)) return r.Skip(word, kLetters);
+  }
   if (const size_t end = r.SkipNumbers(i, kDigits); end > i) return end;
-  return SymbolsOrSpaceEnd(r, i, false);
+  return SymbolsOrSpaceEnd(r, i, kAfter, kWordy | kLetters);
 }
 
 constexpr uint32_t kCapital = kUpper | kOtherLetter | kMark;  // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
@@ -196,17 +223,66 @@ size_t SomeCapitals(const Reader& r, size_t i) {
   return end > i ? r.Skip(end, kSmall) : i;
 }
 
-size_t Gpt4oEnd(const Reader& r, size_t i) {
+// The end of a word that turns from capitals to small letters once, or `i`.
+size_t CasedWordEnd(const Reader& r, size_t i) {
   const size_t word = AfterWordPrefix(r, i);
   // A mark may be the prefix or part of the word: with the prefix first, then without.
   for (const auto& match : {CapitalsThenSmall, SomeCapitals}) {
     for (const size_t begin : {word, i}) {
-      if (const size_t end = match(r, begin); end > begin) return r.SkipContraction(end, true);
+      if (const size_t end = match(r, begin); end > begin) return end;
     }
   }
-  if (const size_t end = r.SkipNumbers(i, 3); end > i) return end;
-  return SymbolsOrSpaceEnd(r, i, true);
+  return i;
 }
+
+size_t Gpt4oEnd(const Reader& r, size_t i) {
+  if (const size_t end = CasedWordEnd(r, i); end > i) return r.SkipContraction(end, true);
+  if (const size_t end = r.SkipNumbers(i, 3); end > i) return end;
+  return SymbolsOrSpaceEnd(r, i, AfterSymbols::kLineBreaksAndSlashes);
+}
+
+size_t TekkenEnd(const Reader& r, size_t i) {
+  if (const size_t end = CasedWordEnd(r, i); end > i) return end;
+  if (const size_t end = r.SkipNumbers(i, 1); end > i) return end;
+  return SymbolsOrSpaceEnd(r, i, AfterSymbols::kLineBreaksAndSlashes);
+}
+
+bool IsAsciiLetter(char32_t code) {
+  return (code >= 'A' && code <= 'Z') || (code >= 'a' && code <= 'z');
+}
+
+// DeepSeek-V3's last step, which leaves numbers and control characters unmatched: `i` there.
+size_t DeepseekV3End(const Reader& r, size_t i) {
+  const Utf8Char c = r.At(i);
+  if (c.code < 0x80 && IsClass(c.code, kPunctuation | kSymbol)) {
+    const size_t end = r.SkipWhile(i + 1, IsAsciiLetter);
+    if (end > i + 1) return end;
+  }
+  const bool prefix = !IsLineBreak(c.code) && !IsClass(c.code, kLetter | kPunctuation | kSymbol);
+  for (const size_t word : {prefix ? i + c.bytes : i, i}) {
+    if (r.Is(word, kLetter | kMark)) return r.Skip(word, kLetter | kMark);
+  }
+  const size_t symbols = r.IsByte(i, ' ') ? i + 1 : i;
+  if (const size_t end = r.Skip(symbols, kPunctuation | kSymbol); end > symbols) {
+    return r.SkipWhile(end, IsLineBreak);
+  }
+  if (const size_t end = r.SkipToLineBreak(i); end > i) return end;
+  return r.SkipSpaces(i);
+}
+
+// A pattern that leaves some characters unmatched: there `End` is `i`.
+template <size_t (*End)(const Reader&, size_t)>
+class PartialSplitter final : public Splitter {
+ public:
+  void FindMatches(std::string_view text, std::vector<TextSpan>* matches) const override {
+    const Reader reader(text);
+    for (size_t i = 0; i < text.size();) {
+      const size_t end = End(reader, i);
+      if (end > i) matches->push_back({.begin = i, .end = end});
+      i = end > i ? end : i + reader.At(i).bytes;
+    }
+  }
+};
 
 // \s+$ : in a row of whitespace, up to the end of the text or else its last "\n".
 class LineEndSplitter final : public Splitter {
@@ -393,9 +469,22 @@ class SetPatternParser {
 
 std::unique_ptr<Splitter> MakeLinearSplitter(std::string_view pattern) {
   if (pattern == kGpt2Pattern) return std::make_unique<CoveringSplitter<Gpt2End>>();
-  if (pattern == kQwen2Pattern) return std::make_unique<CoveringSplitter<Qwen2End<1>>>();
-  if (pattern == kLlama3Pattern) return std::make_unique<CoveringSplitter<Qwen2End<3>>>();
+  // "[\r\n]" after "\s*" ends where "[\r\n]+" does: the last spellings say what the first say.
+  if (pattern == kQwen2Pattern || pattern == kBailingPattern) {
+    return std::make_unique<CoveringSplitter<Qwen2End<1, kLetter>>>();
+  }
+  if (pattern == kLlama3Pattern || pattern == kCl100kPattern) {
+    return std::make_unique<CoveringSplitter<Qwen2End<3, kLetter>>>();
+  }
+  if (pattern == kQwen35Pattern) {
+    return std::make_unique<CoveringSplitter<Qwen2End<1, kLetter | kMark>>>();
+  }
+  if (pattern == kSeedCoderPattern) {
+    return std::make_unique<CoveringSplitter<Qwen2End<1, kLetter, AfterSymbols::kNothing>>>();
+  }
   if (pattern == kGpt4oPattern) return std::make_unique<CoveringSplitter<Gpt4oEnd>>();
+  if (pattern == kTekkenPattern) return std::make_unique<CoveringSplitter<TekkenEnd>>();
+  if (pattern == kDeepseekV3Pattern) return std::make_unique<PartialSplitter<DeepseekV3End>>();
   if (pattern == kLineEndPattern) return std::make_unique<LineEndSplitter>();
   return SetPatternParser(pattern).Parse();
 }

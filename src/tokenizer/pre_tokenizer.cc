@@ -95,49 +95,58 @@ std::vector<SplitStep> Isolated(const std::vector<std::string_view>& patterns) {
   return steps;
 }
 
-constexpr std::array<std::string_view, 6> kGpt2Names{"gpt-2", "gpt2", "olmo",
-                                                     "mpt",   "jais", "trillion"};
-constexpr std::array<std::string_view, 4> kQwen2Names{"qwen2", "stablelm2", "hunyuan",
-                                                      "deepseek-r1-qwen"};
-constexpr std::array<std::string_view, 7> kLlama3Names{
-    "llama3", "llama-v3", "llama-bpe", "dbrx", "smaug-bpe", "chatglm-bpe", "glm4"};
-constexpr std::array<std::string_view, 8> kStarcoderNames{
-    "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "granite"};
+// Whether a word that is a piece as a whole becomes it, whatever the merges would make of it.
+enum class WholeWords { kMerge, kFirst };
 
-template <size_t kCount>
-bool IsAmong(std::string_view name, const std::array<std::string_view, kCount>& names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+struct NamedSequence {
+  std::vector<std::string_view> names;  // the first is the one that new files get
+  std::vector<std::string_view> patterns;
+  WholeWords whole_words = WholeWords::kMerge;
+};
+
+// Where llama.cpp approximates the pattern of a tokenizer.json, this is the pattern itself. What
+// merges whole words comes before what does not.
+const std::vector<NamedSequence>& NamedSequences() {
+  static const std::vector<NamedSequence> sequences{
+      {{"gpt-2", "gpt2", "olmo", "mpt", "jais", "trillion", "granite-docling", "phi-2", "gigachat",
+        "a.x-4.0", "mellum", "exaone4"},
+       {kGpt2Pattern}},
+      {{"qwen2", "stablelm2", "hunyuan", "deepseek-r1-qwen", "megrez", "solar-open", "grok-2",
+        "kormo"},
+       {kQwen2Pattern}},
+      {{"qwen35"}, {kQwen35Pattern}},
+      {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+       {kLlama3Pattern},
+       WholeWords::kFirst},
+      {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4"}, {kLlama3Pattern}},
+      {{"gpt-4o", "llama4", "kanana2", "minimax-m2"}, {kGpt4oPattern}},
+      {{"tekken"}, {kTekkenPattern}, WholeWords::kFirst},
+      {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b",
+        "mellum2", "granite"},
+       {R"(\p{N})", kGpt2Pattern}},
+      {{"falcon"}, {R"([\p{P}\$\+<=>\^~\|`]+)", kGpt2Pattern, "[0-9][0-9][0-9]"}},
+      {{"deepseek-llm"},
+       {R"([\r\n])", kDeepseekLetters, kDeepseekPunctuation, kLineEndPattern, kDeepseekCjk,
+        R"(\p{N}+)"}},
+      {{"deepseek-coder"}, {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekCjk, R"(\p{N})"}},
+      {{"deepseek-v3", "hunyuan-dense", "joyai-llm"},
+       {R"(\p{N}{1,3})", "[一-龥\u3040-ゟ゠-ヿ]+", kDeepseekV3Pattern}},
+      {{"bloom", "poro-chat", "gpt3-finnish"}, {kBloomPattern}},
+      {{"viking"}, {kBloomPattern, R"(\p{N})"}},
+      {{"bailingmoe", "bailingmoe2", "llada-moe"}, {kBailingPattern}},
+      {{"seed-coder"}, {kSeedCoderPattern}},
+      // What GGUF readers take for byte-level files that name nothing.
+      {{"default"}, {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+  };
+  return sequences;
 }
 
-std::vector<SplitStep> StepsOf(std::string_view name) {
-  if (IsAmong(name, kGpt2Names)) return Isolated({kGpt2Pattern});
-  if (IsAmong(name, kQwen2Names)) return Isolated({kQwen2Pattern});
-  if (IsAmong(name, kLlama3Names)) return Isolated({kLlama3Pattern});
-  if (IsAmong(name, kStarcoderNames)) return Isolated({R"(\p{N})", kGpt2Pattern});
-  if (name == "gpt-4o") return Isolated({kGpt4oPattern});
-  if (name == "deepseek-llm") {
-    return Isolated({R"([\r\n])", kDeepseekLetters, kDeepseekPunctuation, kLineEndPattern,
-                     kDeepseekCjk, R"(\p{N}+)"});
+const NamedSequence* FindSequence(std::string_view name) {
+  for (const NamedSequence& sequence : NamedSequences()) {
+    if (std::ranges::find(sequence.names, name) != sequence.names.end()) return &sequence;
   }
-  if (name == "deepseek-coder") {
-    return Isolated({R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekCjk, R"(\p{N})"});
-  }
-  if (name == "deepseek-v3") {
-    return Isolated(
-        {R"(\p{N}{1,3})", "[一-龥\u3040-ゟ゠-ヿ]+",
-         R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
-         R"( ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"});
-  }
-  if (name == "default") {  // what GGUF readers take for byte-level files that name nothing
-    return Isolated({R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"});
-  }
-  return {};
+  return nullptr;
 }
-
-// One name of each sequence; what merges whole words comes before what does not.
-constexpr std::array<std::string_view, 9> kDistinctNames{
-    "gpt-2",     "qwen2",        "llama-bpe",      "dbrx",       "gpt-4o",
-    "starcoder", "deepseek-llm", "deepseek-coder", "deepseek-v3"};
 
 // Where the sequences differ: digits, contractions, line ends, spaces, marks, scripts, case.
 // clang-format would cut these characters anew each time.
@@ -165,29 +174,32 @@ bool SamePatterns(const std::vector<SplitStep>& a, const std::vector<SplitStep>&
 
 std::optional<std::string_view> NameOfPreTokenizer(const Vocabulary& vocabulary) {
   for (const auto alike : {SamePatterns, SplitsAlike}) {
-    for (const std::string_view name : kDistinctNames) {
-      Vocabulary named;
-      if (!ApplyNamedPreTokenizer(name, &named).ok()) continue;
-      const bool same_merges =
-          named.rules.ignore_merges == vocabulary.rules.ignore_merges || name != "llama-bpe";
-      if (same_merges && alike(named.steps, vocabulary.steps)) return name;
+    for (const NamedSequence& sequence : NamedSequences()) {
+      const bool first = sequence.whole_words == WholeWords::kFirst;
+      if (first && !vocabulary.rules.ignore_merges) continue;
+      if (alike(Isolated(sequence.patterns), vocabulary.steps)) return sequence.names.front();
     }
   }
   return std::nullopt;
 }
 
+std::vector<std::string_view> PreTokenizerNames() {
+  std::vector<std::string_view> names;
+  for (const NamedSequence& sequence : NamedSequences()) {
+    names.insert(names.end(), sequence.names.begin(), sequence.names.end());
+  }
+  return names;
+}
+
 Status ApplyNamedPreTokenizer(std::string_view name, Vocabulary* vocabulary) {
-  std::vector<SplitStep> steps = StepsOf(name);
-  if (steps.empty()) {
-    return UnsupportedError(
-        fmt::format("pre-tokenizer {} is not known; known are gpt-2, olmo, qwen2, llama-bpe, dbrx, "
-                    "gpt-4o, starcoder, deepseek-llm, deepseek-coder, deepseek-v3 and default",
-                    QuoteForMessage(name)));
+  const NamedSequence* sequence = FindSequence(name);
+  if (sequence == nullptr) {
+    return UnsupportedError(fmt::format("pre-tokenizer {} is not known; known are {}",
+                                        QuoteForMessage(name),
+                                        fmt::join(PreTokenizerNames(), ", ")));
   }
-  vocabulary->steps = std::move(steps);
-  if (name == "llama3" || name == "llama-v3" || name == "llama-bpe") {
-    vocabulary->rules.ignore_merges = true;
-  }
+  vocabulary->steps = Isolated(sequence->patterns);
+  if (sequence->whole_words == WholeWords::kFirst) vocabulary->rules.ignore_merges = true;
   return {};
 }
 

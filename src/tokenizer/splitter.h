@@ -44,9 +44,16 @@ Result<std::unique_ptr<Splitter>> MakePcre2Splitter(const std::string& pattern);
 
 // The patterns with hand-written matchers of their own.
 extern const std::string_view kGpt2Pattern;
-extern const std::string_view kQwen2Pattern;    // single digits
-extern const std::string_view kLlama3Pattern;   // digits in threes; also DBRX
-extern const std::string_view kGpt4oPattern;    // words split where lower case turns upper
-extern const std::string_view kLineEndPattern;  // "\s+$"
+extern const std::string_view kQwen2Pattern;       // single digits
+extern const std::string_view kQwen35Pattern;      // the same, marks are letters
+extern const std::string_view kLlama3Pattern;      // digits in threes; also DBRX and GLM-4
+extern const std::string_view kGpt4oPattern;       // words split where lower case turns upper
+extern const std::string_view kTekkenPattern;      // the same, no contractions, single digits
+extern const std::string_view kDeepseekV3Pattern;  // the last of its three steps
+extern const std::string_view kBailingPattern;     // as Qwen2, in other words
+extern const std::string_view kCl100kPattern;      // as Llama 3, in other words
+extern const std::string_view kSeedCoderPattern;   // as Qwen2, line breaks by themselves
+extern const std::string_view kBloomPattern;       // up to whitespace and some punctuation
+extern const std::string_view kLineEndPattern;     // "\s+$"
 
 }  // namespace sluice

@@ -113,6 +113,8 @@ Result<Merge> ParseMerge(std::string_view text);
 // Sets `steps` and what else the name implies in `rules`. Names are those of
 // tokenizer.ggml.pre: "gpt-2", "olmo", "qwen2", "deepseek-llm", "llama-bpe", "gpt-4o", ...
 Status ApplyNamedPreTokenizer(std::string_view name, Vocabulary* vocabulary);
+// Every name that ApplyNamedPreTokenizer() knows.
+std::vector<std::string_view> PreTokenizerNames();
 // The name under which ApplyNamedPreTokenizer() would give what `vocabulary` has, by the patterns
 // or else by what they make of a text of difficult places; nullopt where there is none.
 std::optional<std::string_view> NameOfPreTokenizer(const Vocabulary& vocabulary);
