@@ -74,6 +74,8 @@ check_witness() {
   .venv/bin/python tests/golden/make_quantizer_vectors.py tests/golden/quantizers.safetensors --check
   .venv/bin/python tests/golden/make_goldens.py build/release/checkpoints tests/golden --check
   .venv/bin/python tests/golden/make_template_cases.py tests/golden/templates.json --check
+  .venv/bin/python tests/tokenizer/make_fixtures.py --check
+  .venv/bin/python tests/tokenizer/make_splits.py --check
 }
 
 if [[ -n ${only:-} ]]; then

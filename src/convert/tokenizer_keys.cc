@@ -33,7 +33,7 @@ void AddTokens(const Vocabulary& vocabulary, int64_t rows, KeyList* keys) {
 // SentencePiece merges by score. Of a list of merges the first that makes a piece is the one that
 // counts; pieces that no merge makes come last.
 std::vector<float> ScoresOf(const Vocabulary& vocabulary, size_t tokens) {
-  std::vector<float> scores = vocabulary.scores;
+  std::vector<float> scores(vocabulary.scores.begin(), vocabulary.scores.end());
   if (scores.empty()) {
     std::unordered_map<std::string, size_t> ranks;
     for (size_t i = 0; i < vocabulary.merges.size(); ++i) {
@@ -75,7 +75,16 @@ void AddSpecial(const Vocabulary& vocabulary, KeyList* keys) {
 
 Status AddTokenizerKeys(const Vocabulary& vocabulary, int64_t rows,
                         const std::string& pre_tokenizer, KeyList* keys) {
-  const bool byte_level = vocabulary.bpe == BpeKind::kByteLevel;
+  const bool byte_level = vocabulary.unit == PieceUnit::kByte;
+  if (vocabulary.segmentation == Segmentation::kUnigram) {
+    return UnsupportedError(
+        "a Unigram tokenizer is read but not written; take a GGUF file of the model that has its "
+        "tokenizer, and convert that");
+  }
+  if (!byte_level && !vocabulary.rules.normalize.empty()) {
+    return UnsupportedError(
+        "tokenizer.json: GGUF has no key for the normalizer of a tokenizer over characters");
+  }
   std::string name = pre_tokenizer;
   if (!name.empty() && !byte_level) {
     return InvalidArgumentError(

@@ -80,8 +80,9 @@ TEST(ChatFormatTest, AddedTokensAreThoseOfTheTemplateToo) {
   const std::string source = "a{% for m in messages %}<U>{{ m.content }}<A>{% endfor %}";
   for (const bool normalized : {false, true}) {
     for (const bool nfc : {false, true}) {
-      const Model model =
-          ModelWith(source, {{"<U>", normalized}, {"<A>", normalized}}, {.nfc = nfc});
+      TextRules rules;
+      if (nfc) rules.normalize = {{.kind = NormalizeKind::kNfc}};
+      const Model model = ModelWith(source, {{"<U>", normalized}, {"<A>", normalized}}, rules);
       EXPECT_EQ(Spelt(model, {{"user", "x<A>ok<U>y"}}), "a[261]x<A>ok<U>y[262]");
       EXPECT_EQ(Spelt(model, {{"user", "x<U"}, {"user", "A>"}}), "a[261]x<U[262][261]A>[262]");
       // Characters that normalisation changes, within a message and where it meets the template.

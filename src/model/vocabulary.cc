@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -48,7 +49,7 @@ Status ReadPieces(const Metadata& metadata, Vocabulary* vocabulary) {
 }
 
 Status ReadByteLevel(const Metadata& metadata, Vocabulary* vocabulary) {
-  vocabulary->bpe = BpeKind::kByteLevel;
+  vocabulary->unit = PieceUnit::kByte;
   SLUICE_TRY_ASSIGN(const std::vector<std::string>* merges, metadata.Strings(Key("merges")));
   if (merges == nullptr) {
     return NotFoundError(metadata.source() + ": no " + Key("merges") +
@@ -64,7 +65,7 @@ Status ReadByteLevel(const Metadata& metadata, Vocabulary* vocabulary) {
 }
 
 Status ReadSentencePiece(const Metadata& metadata, Vocabulary* vocabulary) {
-  vocabulary->bpe = BpeKind::kSentencePiece;
+  vocabulary->unit = PieceUnit::kCharacter;
   SLUICE_TRY_ASSIGN(const std::vector<double>* scores, metadata.Floats(Key("scores")));
   if (scores != nullptr) vocabulary->scores.assign(scores->begin(), scores->end());
   SLUICE_TRY_ASSIGN(const bool prefix, metadata.BoolOr(Key("add_space_prefix"), true));
@@ -76,8 +77,45 @@ Status ReadSentencePiece(const Metadata& metadata, Vocabulary* vocabulary) {
   return {};
 }
 
+// SentencePiece's normalisation: a table of characters, then rows of spaces.
+Status ReadNormalizer(const Metadata& metadata, Vocabulary* vocabulary) {
+  std::vector<NormalizeStep>& steps = vocabulary->rules.normalize;
+  SLUICE_TRY_ASSIGN(const std::vector<int64_t>* table, metadata.Ints(Key("precompiled_charsmap")));
+  if (table != nullptr && !table->empty()) {
+    std::string bytes;
+    bytes.reserve(table->size());
+    for (const int64_t byte : *table) bytes.push_back(static_cast<char>(byte & 0xFF));
+    steps.push_back({.kind = NormalizeKind::kCharsmap, .from = std::move(bytes), .to = {}});
+  }
+  SLUICE_TRY_ASSIGN(const bool merge, metadata.BoolOr(Key("remove_extra_whitespaces"), false));
+  if (merge) steps.push_back({.kind = NormalizeKind::kMergeSpaces, .from = {}, .to = {}});
+  return {};
+}
+
+Status ReadUnigram(const Metadata& metadata, Vocabulary* vocabulary) {
+  SLUICE_TRY(ReadSentencePiece(metadata, vocabulary));
+  vocabulary->segmentation = Segmentation::kUnigram;
+  // Files that do not say: llama.cpp puts a space before the merged kind only.
+  if (!metadata.Has(Key("add_space_prefix"))) vocabulary->rules.prefix = SpacePrefix::kNever;
+  double lowest = std::numeric_limits<double>::max();
+  const size_t count = std::min(vocabulary->scores.size(), vocabulary->pieces.size());
+  for (size_t id = 0; id < count; ++id) {
+    const bool counts =
+        id >= vocabulary->kinds.size() || vocabulary->kinds[id] == TokenKind::kNormal;
+    if (counts) lowest = std::min(lowest, vocabulary->scores[id]);
+  }
+  vocabulary->unknown_score = lowest - kUnknownPenalty;
+  return ReadNormalizer(metadata, vocabulary);
+}
+
 Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
   SpecialIds& special = vocabulary->special;
+  const bool unigram = vocabulary->segmentation == Segmentation::kUnigram;
+  if (unigram) {  // where a file is silent: as T5's
+    special.eos = 1;
+    special.unk = 2;
+    special.pad = 0;
+  }
   SLUICE_TRY(ReadId(metadata, "bos_token_id", &special.bos));
   SLUICE_TRY(ReadId(metadata, "eos_token_id", &special.eos));
   SLUICE_TRY(ReadId(metadata, "eot_token_id", &special.eot));
@@ -86,10 +124,11 @@ Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
   std::optional<TokenId> end_of_message;
   SLUICE_TRY(ReadId(metadata, "eom_token_id", &end_of_message));
   if (end_of_message) vocabulary->end_of_generation.push_back(*end_of_message);
-  // SentencePiece models that do not say start with bos; others do not.
-  const bool usual = vocabulary->bpe == BpeKind::kSentencePiece && special.bos.has_value();
+  // Files that do not say: SentencePiece's merges start with bos, unigram models end with eos.
+  const bool usual =
+      vocabulary->unit == PieceUnit::kCharacter && !unigram && special.bos.has_value();
   SLUICE_TRY_ASSIGN(vocabulary->add_bos, metadata.BoolOr(Key("add_bos_token"), usual));
-  SLUICE_TRY_ASSIGN(vocabulary->add_eos, metadata.BoolOr(Key("add_eos_token"), false));
+  SLUICE_TRY_ASSIGN(vocabulary->add_eos, metadata.BoolOr(Key("add_eos_token"), unigram));
   return {};
 }
 
@@ -126,9 +165,11 @@ Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata) {
     read = ReadByteLevel(metadata, &vocabulary);
   } else if (model == "llama") {
     read = ReadSentencePiece(metadata, &vocabulary);
+  } else if (model == "t5") {
+    read = ReadUnigram(metadata, &vocabulary);
   } else {
     read = UnsupportedError(
-        fmt::format("tokenizer model \"{}\" is not known; known are gpt2 and llama", model));
+        fmt::format("tokenizer model \"{}\" is not known; known are gpt2, llama and t5", model));
   }
   SLUICE_TRY(read.Annotate(metadata.source()));
   SLUICE_TRY(ReadSpecial(metadata, &vocabulary));

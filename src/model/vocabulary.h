@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-// From the keys tokenizer.ggml.* of a GGUF file. Models "gpt2" (byte-level) and "llama"
-// (SentencePiece) are known.
+// From the keys tokenizer.ggml.* of a GGUF file. Models "gpt2" (byte-level), "llama"
+// (SentencePiece's merges) and "t5" (SentencePiece's unigram) are known.
 Result<Vocabulary> VocabularyFromGguf(const Metadata& metadata);
 
 // The same, or from tokenizer.json and what lies beside it; which tokens end an answer is said by

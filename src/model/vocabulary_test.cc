@@ -157,6 +157,48 @@ TEST(VocabularyFromGgufTest, SaysWhatIsWrong) {
   EXPECT_THAT(Refusal("tokenizer.ggml.bos_token_id", uint64_t{77}), HasSubstr("77"));
 }
 
+Metadata UnigramMetadata() {
+  Metadata metadata("small.gguf");
+  metadata.Insert("tokenizer.ggml.model", std::string("t5"));
+  metadata.Insert("tokenizer.ggml.tokens",
+                  std::vector<std::string>{"<pad>", "</s>", "<unk>", "▁", "a", "▁a"});
+  metadata.Insert("tokenizer.ggml.token_type", std::vector<int64_t>{3, 3, 2, 1, 1, 1});
+  metadata.Insert("tokenizer.ggml.scores", std::vector<double>{0, 0, 0, -2, -3, -6});
+  return metadata;
+}
+
+TEST(VocabularyFromGgufTest, ReadsAUnigramModel) {
+  Metadata metadata = UnigramMetadata();
+  metadata.Insert("tokenizer.ggml.add_space_prefix", true);
+  metadata.Insert("tokenizer.ggml.remove_extra_whitespaces", true);
+  Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+  EXPECT_EQ(vocabulary->unknown_score, -16);
+  EXPECT_FALSE(vocabulary->add_bos);
+  EXPECT_TRUE(vocabulary->add_eos);
+  EXPECT_EQ(vocabulary->special.eos, 1);
+  EXPECT_EQ(vocabulary->special.unk, 2);
+  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode("  aa   bb ", SpecialTokens::kPlain),
+            (std::vector<TokenId>{3, 4, 4, 3, 2}));
+}
+
+TEST(VocabularyFromGgufTest, AUnigramModelThatSaysLittleKeepsSpaces) {
+  const auto tokenizer = Tokenizer::Create(VocabularyFromGguf(UnigramMetadata()).value());
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode("a  a", SpecialTokens::kPlain),
+            (std::vector<TokenId>{4, 3, 3, 4}));
+}
+
+TEST(VocabularyFromGgufTest, RefusesADamagedTableOfCharacters) {
+  Metadata metadata = UnigramMetadata();
+  metadata.Insert("tokenizer.ggml.precompiled_charsmap", std::vector<int64_t>{8, 0, 0, 0, -1});
+  const auto tokenizer = Tokenizer::Create(VocabularyFromGguf(metadata).value());
+  ASSERT_FALSE(tokenizer.ok());
+  EXPECT_THAT(tokenizer.status().message(), testing::HasSubstr("precompiled charsmap"));
+}
+
 Result<Vocabulary> FromDirectory(const std::string& config, const std::string& generation) {
   Result<Metadata> metadata = MetadataFromJson(config, "config.json");
   if (!metadata.ok()) return metadata.status();

@@ -51,7 +51,7 @@ std::vector<TextSpan> Tokenizer::PlainIn(std::string_view part, size_t offset,
   const auto append = [&](size_t begin, size_t end) {
     std::string piece = Normalize(part.substr(begin, end - begin));
     const bool marked = rules_.mark_spaces && rules_.prefix == SpacePrefix::kEveryText;
-    if (marked && begin > 0 && begin < end) piece.erase(0, kSpaceMark.size());
+    if (marked && begin > 0 && !piece.empty()) piece.erase(0, kSpaceMark.size());
     joined += piece;
   };
   size_t done = 0;
@@ -88,12 +88,12 @@ std::string Tokenizer::ReplaceUnspeltBytes(std::string_view text) const {
 }
 
 std::string Tokenizer::Normalize(std::string_view text) const {
-  std::string normalized = rules_.nfc && MayNeedNfc(text) ? NormalizeNfc(text) : std::string(text);
+  std::string normalized = normalizer_.Apply(text);
   if (lacks_bytes_) normalized = ReplaceUnspeltBytes(normalized);
   if (!rules_.mark_spaces) return normalized;
   std::string marked;
   marked.reserve(normalized.size() + kSpaceMark.size());
-  if (rules_.prefix == SpacePrefix::kEveryText && !text.empty()) marked += kSpaceMark;
+  if (rules_.prefix == SpacePrefix::kEveryText && !normalized.empty()) marked += kSpaceMark;
   for (const char c : normalized) {
     if (c == ' ') {
       marked += kSpaceMark;
@@ -141,8 +141,12 @@ void Tokenizer::EncodeWord(std::string_view word, Merger* merger, std::vector<To
     const std::string_view part = word.substr(0, PartEnd(word));
     word.remove_prefix(part.size());
     symbols.clear();
-    AppendSymbols(part, &symbols);
-    merger->Merge(part, &symbols);
+    if (unigram_ != nullptr) {
+      unigram_->Cut(part, &symbols);
+    } else {
+      AppendSymbols(part, &symbols);
+      merger->Merge(part, &symbols);
+    }
     bool after_unknown = false;
     for (const Symbol& symbol : symbols) {
       if (symbol.id != kNoToken) {
@@ -159,7 +163,7 @@ void Tokenizer::AppendSymbols(std::string_view word, std::vector<Symbol>* symbol
   symbols->reserve(word.size());
   for (uint32_t i = 0; i < word.size();) {
     Symbol symbol{.begin = i, .bytes = 1};
-    if (bpe_ == BpeKind::kByteLevel) {
+    if (unit_ == PieceUnit::kByte) {
       symbol.id = byte_ids_[static_cast<uint8_t>(word[i])];
     } else {
       symbol.bytes = DecodeUtf8(word, i).bytes;

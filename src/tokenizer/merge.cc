@@ -47,7 +47,7 @@ std::optional<MergeRules::Merged> RankedMerges::Find(std::string_view /*word*/, 
 }
 
 ScoredPieces::ScoredPieces(const std::unordered_map<std::string_view, TokenId>& pieces,
-                           const std::vector<float>& scores)
+                           const std::vector<double>& scores)
     : pieces_(pieces), ranks_(scores.size()) {
   std::vector<uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0);

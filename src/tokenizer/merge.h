@@ -67,7 +67,7 @@ class ScoredPieces final : public MergeRules {
  public:
   // Takes the pieces that text may become; `pieces` outlives this. REQUIRES: scores are finite.
   ScoredPieces(const std::unordered_map<std::string_view, TokenId>& pieces,
-               const std::vector<float>& scores);
+               const std::vector<double>& scores);
 
   std::optional<Merged> Find(std::string_view word, const Symbol& left,
                              const Symbol& right) const override;

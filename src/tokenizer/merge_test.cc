@@ -66,7 +66,7 @@ struct RandomVocabulary {
     }
     for (size_t i = 0; i < pieces.size(); ++i) {
       ids.emplace(pieces[i], static_cast<TokenId>(i));
-      scores.push_back(static_cast<float>(random() % 6));  // ties on purpose
+      scores.push_back(static_cast<double>(random() % 6));  // ties on purpose
     }
     std::vector<Merge> merges;
     for (const std::string& piece : pieces) {
@@ -86,7 +86,7 @@ struct RandomVocabulary {
   }
 
   std::vector<std::string> pieces;
-  std::vector<float> scores;
+  std::vector<double> scores;
   std::unordered_map<std::string_view, TokenId> ids;
   std::unique_ptr<RankedMerges> ranked;
   std::unique_ptr<ScoredPieces> scored;
@@ -116,7 +116,7 @@ TEST(MergerTest, MergesAsDefined) {
 
 TEST(MergerTest, UnspeltCharactersMayMergeWhereTheirTextIsAPiece) {
   const std::unordered_map<std::string_view, TokenId> ids{{"ab", 0}, {"a", 1}};
-  const ScoredPieces rules(ids, {0.0F, 0.0F});
+  const ScoredPieces rules(ids, {0.0, 0.0});
   std::vector<Symbol> symbols = Characters("bab", ids);
   Merger(rules).Merge("bab", &symbols);
   EXPECT_EQ(IdsOf(symbols), (std::vector<TokenId>{kNoToken, 0}));

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,6 +97,15 @@ TEST(PreTokenizerTest, SaysWhichNameItDoesNotKnow) {
   EXPECT_NE(status.message().find("\"kimi-k2\""), std::string::npos);
   EXPECT_FALSE(PreTokenizer::Create(std::vector<SplitStep>(1000, {.pattern = "a"})).ok());
   EXPECT_FALSE(PreTokenizer::Create({{.pattern = "("}}).ok());
+}
+
+TEST(PreTokenizerTest, TheDocumentListsEveryName) {
+  std::ifstream file("docs/tokenizers.md");
+  std::ostringstream document;
+  document << file.rdbuf();
+  for (const std::string_view name : PreTokenizerNames()) {
+    EXPECT_NE(document.str().find("`" + std::string(name) + "`"), std::string::npos) << name;
+  }
 }
 
 TEST(NameOfPreTokenizerTest, EveryNameIsFoundAgain) {

@@ -63,7 +63,7 @@ TEST(StreamDecoderTest, ControlTokensDoNotTearACharacter) {
 
 TEST(StreamDecoderTest, ThePrefixSpaceGoesFromANewTextOnly) {
   Vocabulary vocabulary;
-  vocabulary.bpe = BpeKind::kSentencePiece;
+  vocabulary.unit = PieceUnit::kCharacter;
   vocabulary.pieces = {"<s>", "\u2581a"};
   vocabulary.kinds = {TokenKind::kControl, TokenKind::kNormal};
   vocabulary.scores = {0, 0};

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/charsmap.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/unicode.h"
 
@@ -75,7 +76,7 @@ Status ReadSplit(const Json& stage, Vocabulary* vocabulary) {
 }
 
 Status ReadByteLevel(const Json& stage, Vocabulary* vocabulary) {
-  vocabulary->bpe = BpeKind::kByteLevel;
+  vocabulary->unit = PieceUnit::kByte;
   if (BoolField(stage, "add_prefix_space", true)) {
     if (!vocabulary->steps.empty()) {
       return UnsupportedError("tokenizer.json: ByteLevel adds a space to every split");
@@ -88,10 +89,34 @@ Status ReadByteLevel(const Json& stage, Vocabulary* vocabulary) {
   return {};
 }
 
-Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
-  if (!vocabulary->steps.empty()) {
+// White_Space. PCRE2's "\s" has U+180E as well.
+constexpr char kWhitespace[] =
+    "[\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
+
+// T5's way: text is cut at whitespace, which goes, then Metaspace puts a mark before each word that
+// has none. The same as normalisation: rows of whitespace become one space, or nothing at the ends
+// and before a mark.
+Status MergeWhitespace(Vocabulary* vocabulary) {
+  const bool by_whitespace = vocabulary->steps.size() == 1 &&
+                             vocabulary->steps[0].pattern == kWhitespace &&
+                             vocabulary->steps[0].behavior == SplitBehavior::kRemoved;
+  if (!by_whitespace || vocabulary->rules.prefix != SpacePrefix::kEveryUnlessSpace) {
     return UnsupportedError("tokenizer.json: Metaspace after another split");
   }
+  vocabulary->steps.clear();
+  const std::vector<NormalizeStep> steps{
+      {.kind = NormalizeKind::kStripLeft, .from = {}, .to = {}},
+      {.kind = NormalizeKind::kStripRight, .from = {}, .to = {}},
+      {.kind = NormalizeKind::kReplacePattern, .from = std::string(kWhitespace) + "+", .to = " "},
+      {.kind = NormalizeKind::kReplaceText,
+       .from = " " + std::string(kSpaceMark),
+       .to = std::string(kSpaceMark)}};
+  std::vector<NormalizeStep>& all = vocabulary->rules.normalize;
+  all.insert(all.end(), steps.begin(), steps.end());
+  return {};
+}
+
+Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
   if (StringField(stage, "replacement") != kSpaceMark) {
     return UnsupportedError("tokenizer.json: Metaspace with another mark than U+2581");
   }
@@ -106,6 +131,7 @@ Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
     return UnsupportedError("tokenizer.json: Metaspace prepend_scheme " + QuoteForMessage(scheme) +
                             " is not known");
   }
+  if (!vocabulary->steps.empty()) SLUICE_TRY(MergeWhitespace(vocabulary));
   if (BoolField(stage, "split", true)) {
     vocabulary->steps.push_back(
         {.pattern = "[\u2581]", .behavior = SplitBehavior::kMergedWithNext});
@@ -131,8 +157,62 @@ Status ReadStage(const Json& stage, Vocabulary* vocabulary) {
     return add(R"([!-/:-@\[-`{-~\p{P}])", behavior, false);
   }
   if (type == "Whitespace") return add(R"(\w+|[^\w\s]+)", SplitBehavior::kRemoved, true);
-  if (type == "WhitespaceSplit") return add(R"(\s)", SplitBehavior::kRemoved, false);
+  if (type == "WhitespaceSplit") return add(kWhitespace, SplitBehavior::kRemoved, false);
   return Unknown("pre-tokenizer", stage);
+}
+
+bool MarksSpaces(const Json& stage) {
+  return StringField(Field(stage, "pattern"), "String") == " " &&
+         StringField(stage, "content") == kSpaceMark;
+}
+
+Status ReadReplace(const Json& stage, std::vector<NormalizeStep>* steps) {
+  const std::string text = StringField(Field(stage, "pattern"), "String");
+  const std::string regex = StringField(Field(stage, "pattern"), "Regex");
+  if (text.empty() && regex.empty()) {
+    return CorruptError("tokenizer.json: normalizer Replace without a pattern");
+  }
+  steps->push_back(
+      {.kind = regex.empty() ? NormalizeKind::kReplaceText : NormalizeKind::kReplacePattern,
+       .from = regex.empty() ? text : regex,
+       .to = StringField(stage, "content")});
+  return {};
+}
+
+Status ReadCharsmap(const Json& stage, std::vector<NormalizeStep>* steps) {
+  const std::string spelt = StringField(stage, "precompiled_charsmap");
+  Result<std::string> bytes = DecodeBase64(spelt);
+  if (!bytes.ok()) return bytes.status().Annotate("tokenizer.json: precompiled_charsmap");
+  steps->push_back(
+      {.kind = NormalizeKind::kCharsmapByGrapheme, .from = *std::move(bytes), .to = {}});
+  return {};
+}
+
+// A step that neither marks spaces nor puts one before the text.
+Status ReadNormalizeStep(const Json& stage, std::vector<NormalizeStep>* steps) {
+  static constexpr std::array<std::pair<std::string_view, NormalizeKind>, 5> kPlainSteps{{
+      {"NFC", NormalizeKind::kNfc},
+      {"NFD", NormalizeKind::kNfd},
+      {"NFKC", NormalizeKind::kNfkc},
+      {"NFKD", NormalizeKind::kNfkd},
+      {"Nmt", NormalizeKind::kNmt},
+  }};
+  const std::string type = StringField(stage, "type");
+  for (const auto& [name, kind] : kPlainSteps) {
+    if (type != name) continue;
+    steps->push_back({.kind = kind, .from = {}, .to = {}});
+    return {};
+  }
+  if (type == "Replace") return ReadReplace(stage, steps);
+  if (type == "Precompiled") return ReadCharsmap(stage, steps);
+  if (type != "Strip") return Unknown("normalizer", stage);
+  if (BoolField(stage, "strip_left", true)) {
+    steps->push_back({.kind = NormalizeKind::kStripLeft, .from = {}, .to = {}});
+  }
+  if (BoolField(stage, "strip_right", true)) {
+    steps->push_back({.kind = NormalizeKind::kStripRight, .from = {}, .to = {}});
+  }
+  return {};
 }
 
 }  // namespace
@@ -160,15 +240,15 @@ Status ReadNormalizer(const Json& normalizer, Vocabulary* vocabulary) {
   TextRules& rules = vocabulary->rules;
   for (const Json* stage : ElementsOf(normalizer, "normalizers")) {
     const std::string type = StringField(*stage, "type");
-    if (type == "NFC") {
-      rules.nfc = true;
-    } else if (type == "Prepend" && StringField(*stage, "prepend") == kSpaceMark) {
+    if (type == "Prepend" && StringField(*stage, "prepend") == kSpaceMark) {
       rules.prefix = SpacePrefix::kEveryText;
-    } else if (type == "Replace" && StringField(Field(*stage, "pattern"), "String") == " " &&
-               StringField(*stage, "content") == kSpaceMark) {
+    } else if (type == "Replace" && MarksSpaces(*stage)) {
       rules.mark_spaces = true;
+    } else if (type != "NFC" && (rules.mark_spaces || rules.prefix != SpacePrefix::kNever)) {
+      // Here spaces are marked last; canonical forms alone never touch the marks.
+      return Unknown("after the marking of spaces, normalizer", *stage);
     } else {
-      return Unknown("normalizer", *stage);
+      SLUICE_TRY(ReadNormalizeStep(*stage, &rules.normalize));
     }
   }
   if (rules.prefix == SpacePrefix::kEveryText && !rules.mark_spaces) {
@@ -178,12 +258,12 @@ Status ReadNormalizer(const Json& normalizer, Vocabulary* vocabulary) {
 }
 
 Status ReadPreTokenizer(const Json& pre_tokenizer, Vocabulary* vocabulary) {
-  vocabulary->bpe = BpeKind::kSentencePiece;
+  vocabulary->unit = PieceUnit::kCharacter;
   for (const Json* stage : ElementsOf(pre_tokenizer, "pretokenizers")) {
-    if (vocabulary->bpe == BpeKind::kByteLevel) return Unknown("after ByteLevel, a", *stage);
+    if (vocabulary->unit == PieceUnit::kByte) return Unknown("after ByteLevel, a", *stage);
     SLUICE_TRY(ReadStage(*stage, vocabulary));
   }
-  if (vocabulary->bpe == BpeKind::kByteLevel && vocabulary->rules.mark_spaces) {
+  if (vocabulary->unit == PieceUnit::kByte && vocabulary->rules.mark_spaces) {
     return UnsupportedError("tokenizer.json: ByteLevel with spaces spelt U+2581");
   }
   return {};

@@ -93,7 +93,9 @@ Status CheckPieces(const Vocabulary& vocabulary) {
 }
 
 Status CheckScores(const Vocabulary& vocabulary) {
-  const bool by_score = vocabulary.bpe == BpeKind::kSentencePiece && vocabulary.merges.empty();
+  const bool unigram = vocabulary.segmentation == Segmentation::kUnigram;
+  const bool by_score =
+      unigram || (vocabulary.unit == PieceUnit::kCharacter && vocabulary.merges.empty());
   if (by_score && vocabulary.scores.size() != vocabulary.pieces.size()) {
     return CorruptError(
         fmt::format("{} scores for {} tokens", vocabulary.scores.size(), vocabulary.pieces.size()));
@@ -101,6 +103,19 @@ Status CheckScores(const Vocabulary& vocabulary) {
   for (size_t id = 0; by_score && id < vocabulary.scores.size(); ++id) {
     if (!std::isfinite(vocabulary.scores[id])) {
       return CorruptError(fmt::format("token {} has a score that is not a number", id));
+    }
+  }
+  if (!unigram) return {};
+  if (vocabulary.unit != PieceUnit::kCharacter) {
+    return UnsupportedError("a unigram vocabulary over bytes; those over characters are supported");
+  }
+  if (!std::isfinite(vocabulary.unknown_score)) {
+    return CorruptError("the score of unknown characters is not a number");
+  }
+  for (size_t id = 0; id < vocabulary.pieces.size(); ++id) {
+    if (vocabulary.pieces[id].size() > kMaxUnigramBytes) {
+      return UnsupportedError(fmt::format("token {} has {} bytes; at most {} can be with unigram",
+                                          id, vocabulary.pieces[id].size(), kMaxUnigramBytes));
     }
   }
   return {};
@@ -150,12 +165,14 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(Vocabulary vocabulary) {
     return CorruptError(
         fmt::format("{} merges; at most {} can be", vocabulary.merges.size(), kMaxMerges));
   }
+  SLUICE_TRY_ASSIGN(Normalizer normalizer, Normalizer::Create(vocabulary.rules.normalize));
+  vocabulary.rules.normalize.clear();
   SLUICE_TRY_ASSIGN(PreTokenizer pre_tokenizer, PreTokenizer::Create(vocabulary.steps));
   const std::vector<Merge> merges = std::move(vocabulary.merges);
   const std::vector<AddedToken> added = std::move(vocabulary.added);
   std::vector<TokenId> ends = std::move(vocabulary.end_of_generation);
   std::unique_ptr<Tokenizer> tokenizer(
-      new Tokenizer(std::move(vocabulary), std::move(pre_tokenizer)));
+      new Tokenizer(std::move(vocabulary), std::move(normalizer), std::move(pre_tokenizer)));
   SLUICE_TRY(tokenizer->IndexPieces());
   tokenizer->IndexSingleBytes();
   SLUICE_TRY(tokenizer->IndexMerges(merges));
@@ -164,15 +181,18 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(Vocabulary vocabulary) {
   return tokenizer;
 }
 
-Tokenizer::Tokenizer(Vocabulary vocabulary, PreTokenizer pre_tokenizer)
-    : bpe_(vocabulary.bpe),
-      rules_(vocabulary.rules),
+Tokenizer::Tokenizer(Vocabulary vocabulary, Normalizer normalizer, PreTokenizer pre_tokenizer)
+    : unit_(vocabulary.unit),
+      segmentation_(vocabulary.segmentation),
+      rules_(std::move(vocabulary.rules)),
       pieces_(std::move(vocabulary.pieces)),
       kinds_(std::move(vocabulary.kinds)),
       scores_(std::move(vocabulary.scores)),
+      unknown_score_(vocabulary.unknown_score),
       special_(vocabulary.special),
       add_bos_(vocabulary.add_bos),
       add_eos_(vocabulary.add_eos),
+      normalizer_(std::move(normalizer)),
       pre_tokenizer_(std::move(pre_tokenizer)),
       byte_ids_(256, kNoToken) {
   if (kinds_.empty()) kinds_.assign(pieces_.size(), TokenKind::kNormal);
@@ -188,7 +208,7 @@ std::string Tokenizer::TokenText(TokenId id) const {
   if (kind == TokenKind::kByte) {
     return std::string(1, static_cast<char>(ByteNamed(piece).value_or(0)));
   }
-  if (bpe_ == BpeKind::kSentencePiece) return rules_.mark_spaces ? WithPlainSpaces(piece) : piece;
+  if (unit_ == PieceUnit::kCharacter) return rules_.mark_spaces ? WithPlainSpaces(piece) : piece;
   return kind == TokenKind::kNormal ? BytesOfPiece(piece) : piece;
 }
 
@@ -210,7 +230,7 @@ Status Tokenizer::IndexPieces() {
   for (size_t i = 0; i < pieces_.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     if (KindOf(id) != TokenKind::kNormal || pieces_[i].empty()) continue;
-    text_ids_.emplace(bpe_ == BpeKind::kByteLevel ? texts_[i] : pieces_[i], id);
+    text_ids_.emplace(unit_ == PieceUnit::kByte ? texts_[i] : pieces_[i], id);
   }
   return {};
 }
@@ -220,17 +240,22 @@ void Tokenizer::IndexSingleBytes() {
   for (size_t i = 0; i < pieces_.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     const bool single =
-        bpe_ == BpeKind::kByteLevel && KindOf(id) == TokenKind::kNormal && texts_[i].size() == 1;
+        unit_ == PieceUnit::kByte && KindOf(id) == TokenKind::kNormal && texts_[i].size() == 1;
     if (!single && KindOf(id) != TokenKind::kByte) continue;
     TokenId& slot = byte_ids_[static_cast<uint8_t>(texts_[i].front())];
     if (slot == kNoToken || single) slot = id;
   }
-  lacks_bytes_ = bpe_ == BpeKind::kByteLevel &&
+  lacks_bytes_ = unit_ == PieceUnit::kByte &&
                  std::find(byte_ids_.begin(), byte_ids_.end(), kNoToken) != byte_ids_.end();
 }
 
 Status Tokenizer::IndexMerges(const std::vector<Merge>& merges) {
-  if (bpe_ == BpeKind::kSentencePiece && merges.empty()) {
+  if (segmentation_ == Segmentation::kUnigram) {
+    unigram_ = std::make_unique<UnigramPieces>(text_ids_, std::move(scores_), unknown_score_);
+    merge_rules_ = std::make_unique<RankedMerges>(0);
+    return {};
+  }
+  if (unit_ == PieceUnit::kCharacter && merges.empty()) {
     merge_rules_ = std::make_unique<ScoredPieces>(text_ids_, scores_);
     return {};
   }

@@ -1,9 +1,10 @@
-// Tokenizer: text to token ids and back, for byte pair encodings over bytes and over characters.
+// Tokenizer: text to token ids and back, for byte pair encodings over bytes and over characters and
+// for unigram language models.
 //
 // Decode(Encode(text)) is `text` for any bytes, with these exceptions: a space that a prefix rule
 // put in front of text after a special token stays (the one at the start goes), U+2581 comes back
-// as a space where spaces are spelt so, NFC changes what it normalises, and characters are lost
-// that a vocabulary without byte tokens cannot spell.
+// as a space where spaces are spelt so, normalisation changes what it normalises, and characters
+// are lost that a vocabulary without byte tokens cannot spell.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,10 @@
 
 #include "sluice/status.h"
 #include "tokenizer/merge.h"
+#include "tokenizer/normalizer.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/special_tokens.h"
+#include "tokenizer/unigram.h"
 #include "tokenizer/vocabulary.h"
 
 namespace sluice {
@@ -44,7 +47,8 @@ class Tokenizer final {
   Tokenizer& operator=(Tokenizer&&) = delete;
   ~Tokenizer() = default;
 
-  // The ids of `text`, which may be any bytes. Adds no bos or eos. Cost: O(n log n) within words.
+  // The ids of `text`, which may be any bytes. Adds no bos or eos. Cost: O(n log n) within words;
+  // unigram models take O(n) times their longest piece.
   std::vector<TokenId> Encode(std::string_view text, SpecialTokens special) const {
     return EncodeExcept(text, special, {});
   }
@@ -83,7 +87,7 @@ class Tokenizer final {
   bool StartsWithMark(TokenId id) const;
 
  private:
-  explicit Tokenizer(Vocabulary vocabulary, PreTokenizer pre_tokenizer);
+  Tokenizer(Vocabulary vocabulary, Normalizer normalizer, PreTokenizer pre_tokenizer);
 
   TokenKind KindOf(TokenId id) const { return kinds_[static_cast<size_t>(id)]; }
   bool InRange(TokenId id) const { return id >= 0 && static_cast<size_t>(id) < pieces_.size(); }
@@ -108,24 +112,28 @@ class Tokenizer final {
   bool AppendUnspelt(std::string_view bytes, bool after_unknown, std::vector<TokenId>* ids) const;
 
   // Constant after Create().
-  BpeKind bpe_;
+  PieceUnit unit_;
+  Segmentation segmentation_;
   TextRules rules_;
   std::vector<std::string> pieces_;  // as the file spells them
   std::vector<std::string> texts_;   // as they show
   std::vector<TokenKind> kinds_;
-  std::vector<float> scores_;
+  std::vector<double> scores_;
+  double unknown_score_;
   SpecialIds special_;
   std::vector<TokenId> end_of_generation_;  // sorted
   bool add_bos_;
   bool add_eos_;
+  Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
   std::unordered_map<std::string_view, TokenId> ids_;  // of all pieces, as the file spells them
   std::unordered_map<std::string_view, TokenId> text_ids_;  // of those that text becomes, by bytes
   std::vector<TokenId> byte_ids_;                           // 256: how a byte is spelt, or kNoToken
-  bool lacks_bytes_ = false;                                // kByteLevel: some byte is kNoToken
-  std::unique_ptr<MergeRules> merge_rules_;
-  SpecialTokenFinder special_tokens_;     // in text as it comes
-  SpecialTokenFinder normalized_tokens_;  // in normalised text
+  bool lacks_bytes_ = false;                                // kByte: some byte is kNoToken
+  std::unique_ptr<MergeRules> merge_rules_;                 // kUnigram: empty
+  std::unique_ptr<UnigramPieces> unigram_;                  // kUnigram
+  SpecialTokenFinder special_tokens_;                       // in text as it comes
+  SpecialTokenFinder normalized_tokens_;                    // in normalised text
 };
 
 }  // namespace sluice

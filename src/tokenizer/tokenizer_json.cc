@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -78,8 +79,14 @@ class Builder {
     SLUICE_TRY(ReadPreTokenizer(Field(root, "pre_tokenizer"), &vocabulary_));
     const Json& model = Field(root, "model");
     SLUICE_TRY(CheckModel(model));
-    SLUICE_TRY(ReadPieces(Field(model, "vocab"), Field(root, "added_tokens")));
-    SLUICE_TRY(ReadMerges(Field(model, "merges")));
+    if (vocabulary_.segmentation == Segmentation::kUnigram) {
+      SLUICE_TRY(ReadScoredPieces(Field(model, "vocab"), Field(root, "added_tokens")));
+      SLUICE_TRY(ReadUnknown(Field(model, "unk_id")));
+    } else {
+      SLUICE_TRY(ReadPieces(Field(model, "vocab"), Field(root, "added_tokens")));
+      SLUICE_TRY(ReadMerges(Field(model, "merges")));
+    }
+    SLUICE_TRY(CheckAdded(Field(root, "pre_tokenizer")));
     ReadModelRules(model);
     ReadTemplate(Field(root, "post_processor"));
     ReadConfig(config);
@@ -91,10 +98,15 @@ class Builder {
  private:
   Status CheckModel(const Json& model) {
     const std::string type = StringField(model, "type");
+    if (type == "Unigram") {
+      vocabulary_.segmentation = Segmentation::kUnigram;
+      if (vocabulary_.unit == PieceUnit::kCharacter) return {};
+      return UnsupportedError("tokenizer.json: a Unigram model with a ByteLevel pre-tokenizer");
+    }
     // Files from before the field are told by their merges.
     if (type != "BPE" && !(type.empty() && Field(model, "merges").is_array())) {
       return UnsupportedError("tokenizer.json: model " + QuoteForMessage(type) +
-                              " is not supported; BPE is");
+                              " is not supported; BPE and Unigram are");
     }
     for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
       if (!StringField(model, affix).empty()) {
@@ -130,6 +142,41 @@ class Builder {
     const size_t limit = std::min(kMaxPieces, vocab.size() + added.size() + kMaxHoles);
     for (const auto& [piece, id] : vocab.items()) SLUICE_TRY(PutPiece(piece, id, limit));
     for (const Json& token : added) SLUICE_TRY(ReadAdded(token, limit));
+    return {};
+  }
+
+  // A unigram model lists [piece, score] by id.
+  Status ReadScoredPieces(const Json& vocab, const Json& added) {
+    if (!vocab.is_array()) return CorruptError("tokenizer.json: no model.vocab");
+    const size_t limit = std::min(kMaxPieces, vocab.size() + added.size() + kMaxHoles);
+    double lowest = vocab.empty() ? 0 : std::numeric_limits<double>::infinity();
+    for (size_t id = 0; id < vocab.size(); ++id) {
+      const Json& entry = vocab[id];
+      const bool is_pair =
+          entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number();
+      if (!is_pair) {
+        return CorruptError(fmt::format("tokenizer.json: piece {} is no text with a score", id));
+      }
+      SLUICE_TRY(PutPiece(entry[0].get<std::string>(), Json(id), limit));
+      vocabulary_.scores.push_back(entry[1].get<double>());
+      lowest = std::min(lowest, vocabulary_.scores.back());
+    }
+    vocabulary_.unknown_score = lowest - kUnknownPenalty;
+    for (const Json& token : added) SLUICE_TRY(ReadAdded(token, limit));
+    vocabulary_.scores.resize(vocabulary_.pieces.size(), 0.0);
+    return {};
+  }
+
+  Status ReadUnknown(const Json& unk_id) {
+    if (unk_id.is_null()) return {};
+    const std::optional<int64_t> id = IntegerOf(unk_id);
+    if (!id || *id < 0 || static_cast<uint64_t>(*id) >= vocabulary_.pieces.size()) {
+      return CorruptError(
+          fmt::format("tokenizer.json: unk_id is not one of {} pieces", vocabulary_.pieces.size()));
+    }
+    vocabulary_.special.unk = static_cast<TokenId>(*id);
+    TokenKind& kind = vocabulary_.kinds[static_cast<size_t>(*id)];
+    if (kind == TokenKind::kNormal) kind = TokenKind::kUnknown;
     return {};
   }
 
@@ -173,14 +220,35 @@ class Builder {
   void ReadModelRules(const Json& model) {
     TextRules& rules = vocabulary_.rules;
     rules.byte_fallback = BoolField(model, "byte_fallback", false);
-    rules.fuse_unknown = BoolField(model, "fuse_unk", false);
-    rules.ignore_merges = BoolField(model, "ignore_merges", false);
-    vocabulary_.special.unk = IdOf(StringField(model, "unk_token"));
+    if (vocabulary_.segmentation == Segmentation::kUnigram) {
+      rules.fuse_unknown = true;
+    } else {
+      rules.fuse_unknown = BoolField(model, "fuse_unk", false);
+      rules.ignore_merges = BoolField(model, "ignore_merges", false);
+      vocabulary_.special.unk = IdOf(StringField(model, "unk_token"));
+    }
     for (int byte = 0; rules.byte_fallback && byte < 256; ++byte) {
       if (const auto id = IdOf(fmt::format("<0x{:02X}>", byte)); id) {
         vocabulary_.kinds[static_cast<size_t>(*id)] = TokenKind::kByte;
       }
     }
+  }
+
+  // Words that lose their whitespace before Metaspace marks them are read as normalisation
+  // (text_rules_json.cc), which would come before such tokens are found instead of after.
+  Status CheckAdded(const Json& pre_tokenizer) const {
+    const Json& stages = Field(pre_tokenizer, "pretokenizers");
+    const bool merges_whitespace = vocabulary_.rules.mark_spaces && stages.is_array() &&
+                                   !stages.empty() &&
+                                   StringField(stages.front(), "type") == "WhitespaceSplit";
+    for (const AddedToken& token : vocabulary_.added) {
+      if (!merges_whitespace || !token.normalized) continue;
+      return UnsupportedError(
+          fmt::format("tokenizer.json: added token {} is \"normalized\" in a tokenizer that splits "
+                      "at whitespace before Metaspace",
+                      QuoteForMessage(vocabulary_.pieces[static_cast<size_t>(token.id)])));
+    }
+    return {};
   }
 
   // What a post-processor puts before and after a single text.

@@ -41,14 +41,15 @@ std::string Refusal(const char* pointer, const char* value) {
 TEST(TokenizerJsonTest, ReadsAByteLevelFile) {
   const Result<Vocabulary> vocabulary = Parse(SmallFile());
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
-  EXPECT_EQ(vocabulary->bpe, BpeKind::kByteLevel);
+  EXPECT_EQ(vocabulary->unit, PieceUnit::kByte);
   EXPECT_EQ(vocabulary->pieces,
             (std::vector<std::string>{"a", "b", "ab", "abb", "<|end|>", "<tool>"}));
   EXPECT_EQ(vocabulary->kinds[4], TokenKind::kControl);
   EXPECT_EQ(vocabulary->kinds[5], TokenKind::kUserDefined);
   EXPECT_EQ(vocabulary->merges.size(), 2U);
   EXPECT_EQ(vocabulary->merges[1].left, "ab");
-  EXPECT_TRUE(vocabulary->rules.nfc);
+  ASSERT_EQ(vocabulary->rules.normalize.size(), 1U);
+  EXPECT_EQ(vocabulary->rules.normalize[0].kind, NormalizeKind::kNfc);
   EXPECT_TRUE(vocabulary->rules.ignore_merges);
   ASSERT_EQ(vocabulary->added.size(), 2U);
   EXPECT_TRUE(vocabulary->added[0].lstrip);
@@ -115,10 +116,17 @@ TEST(TokenizerJsonTest, NamesWhatItDoesNotSupport) {
     EXPECT_NE(Refusal(pointer, value).find(message), std::string::npos)
         << pointer << ": " << Refusal(pointer, value);
   };
-  expect("/model/type", R"("Unigram")", "\"Unigram\"");
+  expect("/model/type", R"("WordPiece")", "\"WordPiece\"");
+  expect("/model/type", R"("Unigram")", "ByteLevel");
   expect("/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix");
   expect("/normalizer", R"({"type": "Lowercase"})", "\"Lowercase\"");
   expect("/normalizer", R"({"type": "Prepend", "prepend": "\u2581"})", "keeps spaces");
+  expect("/normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "?"})", "charsmap");
+  expect("/normalizer", R"({"type": "Replace", "pattern": {}, "content": "x"})", "Replace");
+  expect("/normalizer",
+         R"({"type": "Sequence", "normalizers": [
+             {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, {"type": "NFKC"}]})",
+         "\"NFKC\"");
   expect("/pre_tokenizer", R"({"type": "BertPreTokenizer"})", "\"BertPreTokenizer\"");
   expect("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_"})", "U+2581");
   expect("/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Odd"})",
@@ -127,6 +135,75 @@ TEST(TokenizerJsonTest, NamesWhatItDoesNotSupport) {
   expect("/pre_tokenizer",
          R"({"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]})",
          "\"Digits\"");
+}
+
+Json UnigramFile() {
+  return Json::parse(R"({
+    "added_tokens": [{"id": 3, "content": "<end>", "special": true}],
+    "normalizer": {"type": "Sequence", "normalizers": [
+      {"type": "Nmt"}, {"type": "NFKC"}, {"type": "Strip", "strip_left": false, "strip_right": true},
+      {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}]},
+    "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+    "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": false,
+              "vocab": [["<unk>", 0.0], ["\u2581", -2.5], ["a", -7]]}
+  })");
+}
+
+TEST(TokenizerJsonTest, ReadsAUnigramFile) {
+  const Result<Vocabulary> vocabulary = Parse(UnigramFile());
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+  EXPECT_EQ(vocabulary->segmentation, Segmentation::kUnigram);
+  EXPECT_EQ(vocabulary->pieces, (std::vector<std::string>{"<unk>", "\u2581", "a", "<end>"}));
+  EXPECT_EQ(vocabulary->scores, (std::vector<double>{0, -2.5, -7, 0}));
+  EXPECT_EQ(vocabulary->unknown_score, -17);
+  EXPECT_EQ(vocabulary->special.unk, 0);
+  EXPECT_EQ(vocabulary->kinds[0], TokenKind::kUnknown);
+  EXPECT_EQ(vocabulary->kinds[3], TokenKind::kControl);
+  std::vector<NormalizeKind> kinds;
+  for (const NormalizeStep& step : vocabulary->rules.normalize) kinds.push_back(step.kind);
+  EXPECT_EQ(kinds, (std::vector<NormalizeKind>{NormalizeKind::kNmt, NormalizeKind::kNfkc,
+                                               NormalizeKind::kStripRight,
+                                               NormalizeKind::kReplacePattern}));
+  const auto tokenizer = Tokenizer::Create(*vocabulary);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode("a <end>bb", SpecialTokens::kParse),
+            (std::vector<TokenId>{1, 2, 3, 1, 0}));
+}
+
+TEST(TokenizerJsonTest, RefusesADamagedUnigramFile) {
+  const auto expect = [](const char* pointer, const char* value, const char* message) {
+    Json file = UnigramFile();
+    file[Json::json_pointer(pointer)] = Json::parse(value);
+    const Result<Vocabulary> vocabulary = Parse(file);
+    const std::string refusal = vocabulary.ok() ? Tokenizer::Create(*vocabulary).status().message()
+                                                : vocabulary.status().message();
+    EXPECT_NE(refusal.find(message), std::string::npos) << pointer << ": " << refusal;
+  };
+  expect("/model/vocab", "{}", "model.vocab");
+  expect("/model/vocab/1", R"(["a"])", "piece 1");
+  expect("/model/vocab/1", R"(["a", "b"])", "piece 1");
+  expect("/model/vocab/1", R"(["a", -2])", "both \"a\"");
+  expect("/model/unk_id", "4", "unk_id");
+  expect("/model/unk_id", "-1", "unk_id");
+  expect("/model/unk_id", "\"x\"", "unk_id");
+  expect("/pre_tokenizer", R"({"type": "ByteLevel"})", "ByteLevel");
+}
+
+TEST(TokenizerJsonTest, ReadsWordsThatMetaspaceMarks) {
+  Json file = UnigramFile();
+  file["normalizer"] = nullptr;
+  file["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581"}]})");
+  Result<Vocabulary> vocabulary = Parse(file);
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+  const auto tokenizer = Tokenizer::Create(*std::move(vocabulary));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->Encode(" \n a\t\u2581a \u3000a ", SpecialTokens::kPlain),
+            (std::vector<TokenId>{1, 2, 1, 2, 1, 2}));
+  file["added_tokens"][0]["normalized"] = true;
+  EXPECT_NE(Parse(file).status().message().find("whitespace before Metaspace"), std::string::npos);
+  file["pre_tokenizer"]["pretokenizers"][1]["prepend_scheme"] = "first";
+  EXPECT_NE(Parse(file).status().message().find("Metaspace after another"), std::string::npos);
 }
 
 TEST(TokenizerJsonTest, RefusesWhatContradictsItself) {

@@ -46,7 +46,7 @@ Vocabulary ByteVocabulary() {
 // <unk> <s> </s>, the byte tokens from 3 on, then characters and a few words from 259 on.
 Vocabulary CharacterVocabulary() {
   Vocabulary vocabulary;
-  vocabulary.bpe = BpeKind::kSentencePiece;
+  vocabulary.unit = PieceUnit::kCharacter;
   vocabulary.pieces = {"<unk>", "<s>", "</s>"};
   vocabulary.kinds = {TokenKind::kUnknown, TokenKind::kControl, TokenKind::kControl};
   constexpr char hex[] = "0123456789ABCDEF";
@@ -54,8 +54,8 @@ Vocabulary CharacterVocabulary() {
     vocabulary.pieces.push_back(std::string("<0x") + hex[byte / 16] + hex[byte % 16] + ">");
     vocabulary.kinds.push_back(TokenKind::kByte);
   }
-  vocabulary.scores.assign(vocabulary.pieces.size(), 0.0F);
-  const std::vector<std::pair<const char*, float>> pieces{
+  vocabulary.scores.assign(vocabulary.pieces.size(), 0.0);
+  const std::vector<std::pair<const char*, double>> pieces{
       {"\u2581", -9}, {"a", -9},        {"b", -9},           {"\u2581a", -1},
       {"ab", -2},     {"\u2581ab", -3}, {"\u2581\u2581", -4}};
   for (const auto& [piece, score] : pieces) {
@@ -247,7 +247,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"byte_name", [](Vocabulary* v) { v->pieces[4] = "<0xG1>"; }, "\"<0xG1>\""},
         BadCase{"scores", [](Vocabulary* v) { v->scores.pop_back(); }, "265 scores for 266"},
         BadCase{"score",
-                [](Vocabulary* v) { v->scores[9] = std::numeric_limits<float>::quiet_NaN(); },
+                [](Vocabulary* v) { v->scores[9] = std::numeric_limits<double>::quiet_NaN(); },
                 "token 9"},
         BadCase{"twice", [](Vocabulary* v) { v->pieces[265] = "a"; }, "260 and 265 are both \"a\""},
         BadCase{"bos", [](Vocabulary* v) { v->special.bos = 266; }, "ids are 0 to 265"},
@@ -265,6 +265,27 @@ INSTANTIATE_TEST_SUITE_P(
                   v->merges = {{"b", "a"}};
                 },
                 "what they make"},
+        BadCase{"unigram_bytes",
+                [](Vocabulary* v) {
+                  v->segmentation = Segmentation::kUnigram;
+                  v->unit = PieceUnit::kByte;
+                },
+                "over bytes"},
+        BadCase{"unigram_piece",
+                [](Vocabulary* v) {
+                  v->segmentation = Segmentation::kUnigram;
+                  v->pieces[265] = std::string(kMaxUnigramBytes + 1, 'x');
+                },
+                "at most 512"},
+        BadCase{"unknown_score",
+                [](Vocabulary* v) {
+                  v->segmentation = Segmentation::kUnigram;
+                  v->unknown_score = std::numeric_limits<double>::infinity();
+                },
+                "unknown characters"},
+        BadCase{"normalizer",
+                [](Vocabulary* v) { v->rules.normalize = {{.kind = NormalizeKind::kReplaceText}}; },
+                "empty text"},
         BadCase{"pattern", [](Vocabulary* v) { v->steps = {{.pattern = "("}}; }, "split pattern"}),
     [](const auto& bad) { return std::string(bad.param.name); });
 

@@ -1,5 +1,6 @@
-// UTF-8 as RFC 3629 has it (no overlong forms, no surrogates), classes by utf8proc's table, and NFC
-// whose canonical ordering is a real sort: a row of a million combining marks is input, too.
+// UTF-8 as RFC 3629 has it (no overlong forms, no surrogates), classes by utf8proc's table, and
+// normal forms whose canonical ordering is a real sort: a row of a million combining marks is
+// input, too.
 #include "tokenizer/unicode.h"
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ constexpr size_t kLongestQuote = 48;  // bytes of a text that an error message r
 // Composition cannot reach across ASCII, which lets long texts be normalised in stretches.
 constexpr size_t kStretch = 4096;
 constexpr auto kDecompose = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE);
+constexpr auto kDecomposeCompatible = static_cast<utf8proc_option_t>(kDecompose | UTF8PROC_COMPAT);
 constexpr auto kCompose = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
 
 // Length that a leading byte announces (0: none) and the range that the second byte must be in.
@@ -130,24 +132,30 @@ void OrderMarks(std::vector<int32_t>* codes) {
   }
 }
 
-// Appends the composition of decomposed, unordered `codes` and empties them.
-void Compose(std::vector<int32_t>* codes, std::string* out) {
+bool Composes(NormalForm form) { return form == NormalForm::kNfc || form == NormalForm::kNfkc; }
+bool IsCompatible(NormalForm form) {
+  return form == NormalForm::kNfkc || form == NormalForm::kNfkd;
+}
+
+// Appends decomposed, unordered `codes` in the normal form and empties them.
+void AppendNormal(NormalForm form, std::vector<int32_t>* codes, std::string* out) {
   if (codes->empty()) return;
   OrderMarks(codes);
-  const utf8proc_ssize_t count = utf8proc_normalize_utf32(
-      codes->data(), static_cast<utf8proc_ssize_t>(codes->size()), kCompose);
+  auto count = static_cast<utf8proc_ssize_t>(codes->size());
+  if (Composes(form)) count = utf8proc_normalize_utf32(codes->data(), count, kCompose);
   for (utf8proc_ssize_t i = 0; i < count; ++i) {
     AppendUtf8(static_cast<char32_t>((*codes)[static_cast<size_t>(i)]), out);
   }
   codes->clear();
 }
 
-void AppendDecomposed(char32_t code, std::vector<int32_t>* codes) {
-  std::array<utf8proc_int32_t, 32> decomposed{};  // four are enough for any character of Unicode
+void AppendDecomposed(char32_t code, NormalForm form, std::vector<int32_t>* codes) {
+  std::array<utf8proc_int32_t, 32> decomposed{};  // 18 are enough for any character of Unicode
   int boundary = 0;
-  const utf8proc_ssize_t count = utf8proc_decompose_char(
-      static_cast<utf8proc_int32_t>(code), decomposed.data(),
-      static_cast<utf8proc_ssize_t>(decomposed.size()), kDecompose, &boundary);
+  const utf8proc_ssize_t count =
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), decomposed.data(),
+                              static_cast<utf8proc_ssize_t>(decomposed.size()),
+                              IsCompatible(form) ? kDecomposeCompatible : kDecompose, &boundary);
   if (count < 0 || static_cast<size_t>(count) > decomposed.size()) {
     codes->push_back(static_cast<int32_t>(code));
     return;
@@ -248,28 +256,30 @@ uint32_t ClassOf(char32_t code) {
   return ClassFromTable(code);
 }
 
-bool MayNeedNfc(std::string_view text) {
-  // Characters below U+0300 neither combine nor decompose into something else when composed.
+bool MayNeedNormalizing(std::string_view text, NormalForm form) {
+  // Characters below U+0300 neither combine nor decompose into something else when composed; ASCII
+  // stays as it is in every form.
+  const uint8_t first = form == NormalForm::kNfc ? 0xCC : 0x80;
   return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<uint8_t>(c) >= 0xCC; });
+                     [first](char c) { return static_cast<uint8_t>(c) >= first; });
 }
 
-std::string NormalizeNfc(std::string_view text) {
+std::string NormalizeUnicode(std::string_view text, NormalForm form) {
   std::string out;
   out.reserve(text.size());
   std::vector<int32_t> codes;
   for (size_t i = 0; i < text.size();) {
     const Utf8Char c = DecodeUtf8(text, i);
     if (!c.valid) {
-      Compose(&codes, &out);
+      AppendNormal(form, &codes, &out);
       out.push_back(text[i]);
     } else {
-      if (c.code < 0x80 && codes.size() > kStretch) Compose(&codes, &out);
-      AppendDecomposed(c.code, &codes);
+      if (c.code < 0x80 && codes.size() > kStretch) AppendNormal(form, &codes, &out);
+      AppendDecomposed(c.code, form, &codes);
     }
     i += c.bytes;
   }
-  Compose(&codes, &out);
+  AppendNormal(form, &codes, &out);
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Reading text one character at a time: UTF-8, character classes, NFC, GPT-2's byte alphabet.
+// Reading text one character at a time: UTF-8, character classes, normal forms, GPT-2's byte
+// alphabet.
 //
 // Text here may be any bytes. A byte that is not part of a valid sequence is a character of its
 // own, of no class, so that everything can be split and later put together again unchanged.
@@ -49,11 +50,14 @@ uint32_t ClassOf(char32_t code);
 
 inline bool IsClass(char32_t code, uint32_t classes) { return (ClassOf(code) & classes) != 0; }
 
-// Canonical composition of the valid stretches of `text`. Cost: O(n log n) whatever the text.
-std::string NormalizeNfc(std::string_view text);
+// The normal forms of Unicode's annex 15.
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 
-// Whether NormalizeNfc() could change `text`; false is certain, true is not.
-bool MayNeedNfc(std::string_view text);
+// The valid stretches of `text` in a normal form. Cost: O(n log n) whatever the text.
+std::string NormalizeUnicode(std::string_view text, NormalForm form);
+
+// Whether NormalizeUnicode() could change `text`; false is certain, true is not.
+bool MayNeedNormalizing(std::string_view text, NormalForm form);
 
 // GPT-2's printable alphabet: each byte is one character. Its inverse, or nullopt for characters
 // outside of the alphabet.

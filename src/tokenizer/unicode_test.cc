@@ -71,32 +71,48 @@ TEST(ClassTest, KnowsOneOfEach) {
   EXPECT_EQ(ClassOf(0x180E), 0U);
 }
 
+std::string Nfc(std::string_view text) { return NormalizeUnicode(text, NormalForm::kNfc); }
+
 TEST(NfcTest, ComposesAndOrders) {
-  EXPECT_EQ(NormalizeNfc("e\u0301"), "\u00E9");
-  EXPECT_EQ(NormalizeNfc("a\u030A\u0323"), "\u1EA1\u030A");
-  EXPECT_EQ(NormalizeNfc("\u1100\u1161\u11A8"), "\uAC01");
-  EXPECT_EQ(NormalizeNfc("\u212B"), "\u00C5");
-  EXPECT_EQ(NormalizeNfc("\u0958"), "\u0915\u093C");  // excluded from composition
-  EXPECT_EQ(NormalizeNfc("e\xFF\u0301"), "e\xFF\u0301");
-  EXPECT_EQ(NormalizeNfc(""), "");
+  EXPECT_EQ(Nfc("e\u0301"), "\u00E9");
+  EXPECT_EQ(Nfc("a\u030A\u0323"), "\u1EA1\u030A");
+  EXPECT_EQ(Nfc("\u1100\u1161\u11A8"), "\uAC01");
+  EXPECT_EQ(Nfc("\u212B"), "\u00C5");
+  EXPECT_EQ(Nfc("\u0958"), "\u0915\u093C");  // excluded from composition
+  EXPECT_EQ(Nfc("e\xFF\u0301"), "e\xFF\u0301");
+  EXPECT_EQ(Nfc(""), "");
 }
 
 TEST(NfcTest, TwiceIsOnceAndTheQuickAnswerIsRight) {
   std::mt19937 random(1);
   for (int i = 0; i < 2000; ++i) {
     const std::string text = RandomBytes(random, 1 + random() % 40);
-    const std::string once = NormalizeNfc(text);
-    EXPECT_EQ(NormalizeNfc(once), once);
-    EXPECT_TRUE(MayNeedNfc(text) || once == text);
+    const std::string once = Nfc(text);
+    EXPECT_EQ(Nfc(once), once);
+    EXPECT_TRUE(MayNeedNormalizing(text, NormalForm::kNfc) || once == text);
   }
 }
 
 TEST(NfcTest, ARowOfAMillionMarksIsSorted) {
   std::string text = "a";
   for (int i = 0; i < 500'000; ++i) text += "\u0301\u0323";
-  const std::string normal = NormalizeNfc(text);
+  const std::string normal = Nfc(text);
   EXPECT_TRUE(normal.starts_with("\u1EA1\u0323\u0323"));
   EXPECT_TRUE(normal.ends_with("\u0301\u0301"));
+}
+
+// Unicode annex 15, figure 6.
+TEST(NormalFormTest, FoldAndCompose) {
+  const std::string text = "\uFB01 2\u2075 \u1E9B\u0323";
+  EXPECT_EQ(Nfc(text), text);
+  EXPECT_EQ(NormalizeUnicode(text, NormalForm::kNfd), "\uFB01 2\u2075 \u017F\u0323\u0307");
+  EXPECT_EQ(NormalizeUnicode(text, NormalForm::kNfkc), "fi 25 \u1E69");
+  EXPECT_EQ(NormalizeUnicode(text, NormalForm::kNfkd), "fi 25 s\u0323\u0307");
+  for (const NormalForm form : {NormalForm::kNfd, NormalForm::kNfkc, NormalForm::kNfkd}) {
+    EXPECT_EQ(NormalizeUnicode("a\xFF\xC2", form), "a\xFF\xC2");
+    EXPECT_FALSE(MayNeedNormalizing("a b!", form));
+    EXPECT_TRUE(MayNeedNormalizing("\u00AA\u00C0", form));
+  }
 }
 
 TEST(AlphabetTest, IsOneToOne) {

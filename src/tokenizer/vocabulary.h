@@ -28,13 +28,24 @@ enum class TokenKind {
   kByte = 6,         // "<0xNN>": one byte that no other piece spells
 };
 
-enum class BpeKind {
-  kByteLevel,      // pieces are byte strings; any text can be spelt
-  kSentencePiece,  // pieces are characters; a byte token per byte of what they cannot spell
+// What pieces are rows of.
+enum class PieceUnit {
+  kByte,       // any text can be spelt
+  kCharacter,  // as SentencePiece has it; byte tokens may spell what no piece does
+};
+
+// How a word is cut into pieces.
+enum class Segmentation {
+  kMerges,   // byte pair encoding: neighbours merge, in the order of `merges` or else by score
+  kUnigram,  // the row of pieces with the highest sum of scores; kCharacter only
 };
 
 // What happens to the pieces of text that a split pattern matched, as tokenizer.json names it.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
+
+// How much lower than the lowest piece of a unigram model SentencePiece scores an unknown
+// character.
+inline constexpr double kUnknownPenalty = 10;
 
 // What stands for a space in the pieces of SentencePiece vocabularies: U+2581.
 inline constexpr std::string_view kSpaceMark = "\u2581";
@@ -44,6 +55,28 @@ struct SplitStep {
   std::string pattern;  // a regular expression
   SplitBehavior behavior = SplitBehavior::kIsolated;
   bool invert = false;  // what is between the matches counts as matched
+};
+
+// One step of normalisation.
+enum class NormalizeKind {
+  kNfc,
+  kNfd,
+  kNfkc,
+  kNfkd,
+  kNmt,                 // control characters go, other whitespace becomes spaces
+  kReplaceText,         // each `from`, leftmost first, becomes `to`
+  kReplacePattern,      // the same; `from` is a regular expression, `to` is not
+  kStripLeft,           // whitespace at the start goes
+  kStripRight,          // and at the end
+  kMergeSpaces,         // one space of each row of them stays, none at the start and the end
+  kCharsmap,            // `from` is SentencePiece's table: see charsmap.h
+  kCharsmapByGrapheme,  // the same table, as the package `tokenizers` applies it
+};
+
+struct NormalizeStep {
+  NormalizeKind kind = NormalizeKind::kNfc;
+  std::string from;
+  std::string to;
 };
 
 // The space (U+2581) that goes before a text, so that a first word is spelt like any other.
@@ -56,11 +89,11 @@ enum class SpacePrefix {
 
 // What happens to a stretch of text around the merging.
 struct TextRules {
-  bool nfc = false;            // compose characters first (GGUF files do not say: false)
-  bool mark_spaces = false;    // kSentencePiece: spaces are spelt U+2581
-  bool byte_fallback = false;  // kSentencePiece: byte tokens spell what no piece does
-  bool fuse_unknown = false;   // a row of unknown characters is one unknown token
-  bool ignore_merges = false;  // a piece that is the whole word wins over the merges
+  std::vector<NormalizeStep> normalize;  // done first (byte-level GGUF files do not say: none)
+  bool mark_spaces = false;              // kCharacter: spaces are spelt U+2581
+  bool byte_fallback = false;            // kCharacter: byte tokens spell what no piece does
+  bool fuse_unknown = false;             // a row of unknown characters is one unknown token
+  bool ignore_merges = false;            // a piece that is the whole word wins over the merges
   SpacePrefix prefix = SpacePrefix::kNever;
 };
 
@@ -87,10 +120,12 @@ struct SpecialIds {
 };
 
 struct Vocabulary {
-  BpeKind bpe = BpeKind::kByteLevel;
+  PieceUnit unit = PieceUnit::kByte;
+  Segmentation segmentation = Segmentation::kMerges;
   std::vector<std::string> pieces;  // by id
   std::vector<TokenKind> kinds;     // by id; empty: all kNormal
-  std::vector<float> scores;        // by id; what orders the merges where `merges` is empty
+  std::vector<double> scores;       // by id; orders the merges where `merges` is empty
+  double unknown_score = 0;         // kUnigram: of a character that no piece spells
   std::vector<Merge> merges;        // first to last
   std::vector<SplitStep> steps;
   TextRules rules;
@@ -105,7 +140,11 @@ struct Vocabulary {
 inline constexpr size_t kMaxPieces = size_t{1} << 22;
 inline constexpr size_t kMaxMerges = size_t{1} << 23;
 inline constexpr size_t kMaxPieceBytes = size_t{1} << 14;
+inline constexpr size_t kMaxUnigramBytes = 512;  // of a piece; bounds the work for each character
 inline constexpr size_t kMaxSplitSteps = 64;
+inline constexpr size_t kMaxNormalizeSteps = 64;
+// How many times as long normalisation may make a text.
+inline constexpr double kMaxGrowth = 4096;
 
 // "left right" as GGUF and tokenizer.json write it: the first space that is not the first byte.
 Result<Merge> ParseMerge(std::string_view text);

@@ -4,20 +4,24 @@
 The witnesses are the packages `tokenizers` (made with 0.23) and `sentencepiece` (made with 0.2). All
 text is made up here, from a seed. src/tokenizer/witness_test.cc reproduces every line of the result.
 
-  pip install tokenizers sentencepiece && python3 tests/tokenizer/make_fixtures.py
+  pip install tokenizers sentencepiece && python3 tests/tokenizer/make_fixtures.py [NAME...]
+  python3 tests/tokenizer/make_fixtures.py --check      asks again about what is committed; without
+                                                        `sentencepiece`, the package `tokenizers` alone
 
 NAME.tokenizer.json   a tokenizer as the package saves it
-NAME.gguf.json        a SentencePiece model as a GGUF file would list it
+NAME.gguf.json        a SentencePiece model as a GGUF file would list it; `charsmap` in base64
 NAME.lines.json       [{text, ids, plain, decoded}]: `ids` with special tokens found in the text,
                       `plain` without (absent where equal), `decoded` from `ids` without special
-                      tokens (absent where equal to the text)
+                      tokens (absent where equal to the text, null where not to be compared)
 """
+import base64
 import io
 import json
 import pathlib
 import random
+import sys
+import tempfile
 
-import sentencepiece
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
 
@@ -101,6 +105,8 @@ def write(path: str, value) -> None:
 
 
 def lines_of(tokenizer: Tokenizer, rows: list[str]) -> list[dict]:
+    # In a unigram model the package lets text spell control pieces, as SentencePiece and we do not: no witness of that.
+    unheard = CONTROL if isinstance(tokenizer.model, models.Unigram) else []
     lines = []
     for text in rows:
         tokenizer.encode_special_tokens = False
@@ -108,7 +114,7 @@ def lines_of(tokenizer: Tokenizer, rows: list[str]) -> list[dict]:
         line = {"text": text, "ids": ids}
         tokenizer.encode_special_tokens = True
         plain = tokenizer.encode(text, add_special_tokens=False).ids
-        if plain != ids:
+        if plain != ids and not any(piece in text for piece in unheard):
             line["plain"] = plain
         decoded = tokenizer.decode(ids, skip_special_tokens=True)
         if decoded != text:
@@ -117,12 +123,15 @@ def lines_of(tokenizer: Tokenizer, rows: list[str]) -> list[dict]:
     return lines
 
 
-def save(name: str, tokenizer: Tokenizer, seed: int, edit=lambda root: None) -> None:
+def save(name: str, tokenizer: Tokenizer, seed: int, edit=lambda root: None, count: int = 150) -> None:
     root = json.loads(tokenizer.to_str())
     edit(root)
     write(f"{name}.tokenizer.json", root)
     tokenizer = Tokenizer.from_str(json.dumps(root))
-    write(f"{name}.lines.json", lines_of(tokenizer, texts(seed, 150)))
+    rows = texts(seed, count)
+    if isinstance(tokenizer.model, models.Unigram):  # text may spell byte pieces there, and not here
+        rows = [text for text in rows if "<0x" not in text]
+    write(f"{name}.lines.json", lines_of(tokenizer, rows))
 
 
 def byte_level(name: str, seed: int, splits, normalizer=None, digits=False, pairs=True) -> None:
@@ -149,6 +158,7 @@ def byte_level(name: str, seed: int, splits, normalizer=None, digits=False, pair
 
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+DECODER = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
 
 
 def with_byte_tokens(name: str, seed: int, tokenizer: Tokenizer) -> None:
@@ -168,53 +178,116 @@ def with_byte_tokens(name: str, seed: int, tokenizer: Tokenizer) -> None:
 def metaspace(name: str, seed: int, scheme: str, split: bool) -> None:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=split)
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
-                                           decoders.Strip(" ", 1, 0)])
+    tokenizer.decoder = DECODER
     with_byte_tokens(name, seed, tokenizer)
 
 
 def prepend(name: str, seed: int) -> None:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
-                                           decoders.Strip(" ", 1, 0)])
+    tokenizer.decoder = DECODER
     with_byte_tokens(name, seed, tokenizer)
 
 
-def sentence_piece(name: str, seed: int) -> None:
-    """One SentencePiece model, as GGUF lists it and as tokenizer.json lists it."""
+CONTROL = ["<pad>", "<s>", "</s>", "<unk>"]
+
+
+def unigram(name: str, seed: int, pre_tokenizer, normalizer=None, byte_tokens=False) -> None:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = DECODER
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(corpus(seed, OTHER[:12]), trainer)
+    tokenizer.add_tokens([AddedToken("<tool_call>", special=False, normalized=False)])
+
+    def edit(root):
+        if byte_tokens:
+            root["model"]["vocab"] += [[piece, 0.0] for piece in BYTES]
+            root["model"]["byte_fallback"] = True
+            root["added_tokens"][-1]["id"] += len(BYTES)
+
+    save(name, tokenizer, seed + 100, edit, count=80)
+
+
+# What a table of SentencePiece's may say, in the fewest entries: one character, several, none, and a
+# character that becomes several.
+RULES = {"\ufb01": "fi", "ǅ": "DŽ", "²": "2", "½": "1⁄2", "\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "\u200b": "", "\u00ad": "",
+         "e\u0301": "é", "a\u030a": "å", "A\u030a": "Å", "=>": "⇒", "ａ": "a", "～": "~", "ａ\u0301": "á", "\u2126": "Ω", "\u0301": ""}
+
+
+def sentence_piece_model(seed: int, **options) -> bytes:
+    import sentencepiece
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus(seed, OTHER[:14])), model_writer=model, model_type="bpe", vocab_size=VOCABULARY + 256,
-        byte_fallback=True, character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False,
-        add_dummy_prefix=True, split_digits=True, num_threads=1, minloglevel=2)
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    size = processor.get_piece_size()
+        sentence_iterator=iter(corpus(seed, OTHER[:14])), model_writer=model, character_coverage=0.98, num_threads=1, minloglevel=2,
+        add_dummy_prefix=True, **options)
+    return model.getvalue()
 
-    def kind(i: int) -> int:
-        if processor.is_unknown(i):
-            return 2
-        if processor.is_control(i):
-            return 3
-        return 6 if processor.is_byte(i) else 1
 
-    pieces = [processor.id_to_piece(i) for i in range(size)]
-    scores = [processor.get_score(i) for i in range(size)]
-    kinds = [kind(i) for i in range(size)]
-    write(f"{name}.gguf.json", {"pieces": pieces, "scores": scores, "kinds": kinds, "bos": 1, "eos": 2, "unk": 0})
+def gguf_fields(model: bytes) -> dict:
+    from sentencepiece import sentencepiece_model_pb2
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    fields = {"pieces": [piece.piece for piece in proto.pieces], "scores": [piece.score for piece in proto.pieces],
+              "kinds": [piece.type for piece in proto.pieces], "bos": 1, "eos": 2, "unk": 0}
+    if proto.trainer_spec.model_type == proto.trainer_spec.UNIGRAM:
+        fields["unigram"] = True
+        fields["merge_spaces"] = proto.normalizer_spec.remove_extra_whitespaces
+        fields["charsmap"] = base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+    return fields
 
-    rows = [text for text in texts(seed + 100, 150) if "\0" not in text]
+
+def sentence_piece_of(fields: dict):
+    """The model whose fields these are."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    proto = sentencepiece_model_pb2.ModelProto()
+    for piece, score, kind in zip(fields["pieces"], fields["scores"], fields["kinds"]):
+        proto.pieces.add(piece=piece, score=score, type=kind)
+    unigram = fields.get("unigram", False)
+    proto.trainer_spec.model_type = proto.trainer_spec.UNIGRAM if unigram else proto.trainer_spec.BPE
+    proto.trainer_spec.byte_fallback = 6 in fields["kinds"]
+    proto.normalizer_spec.add_dummy_prefix = True
+    proto.normalizer_spec.remove_extra_whitespaces = fields.get("merge_spaces", False)
+    proto.normalizer_spec.precompiled_charsmap = base64.b64decode(fields.get("charsmap", ""))
+    return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
+
+
+def without_ties(fields: dict, rows: list[str]) -> list[str]:
+    """The rows of which SentencePiece and `tokenizers` make the same. SentencePiece adds scores in single precision, and its
+    rounding breaks ties; `tokenizers`, llama.cpp and we add in double precision."""
+    processor = sentence_piece_of(fields)
+    model = models.Unigram(list(zip(fields["pieces"], fields["scores"])), unk_id=fields["unk"], byte_fallback=6 in fields["kinds"])
+    kept = [row for row in rows if [token.id for token in model.tokenize(processor.normalize(row))] == processor.encode(row)]
+    print(f"{len(rows) - len(kept)} of {len(rows)} texts left out: SentencePiece's rounding or spelt control pieces decide")
+    return kept
+
+
+def sentence_piece_lines(fields: dict, rows: list[str]) -> list[dict]:
+    processor = sentence_piece_of(fields)
     lines = []
     for text in rows:
         ids = processor.encode(text)
         line = {"text": text, "ids": ids}
-        decoded = processor.decode(ids)
-        if decoded != text:
+        if fields["unk"] in ids:  # which it shows as " ⁇ " and we not at all
+            line["decoded"] = None
+        elif "\u2581" in text and fields.get("merge_spaces"):  # at the start it would go, as spaces do
+            line["decoded"] = None
+        elif (decoded := processor.decode(ids)) != text:
             line["decoded"] = decoded
         lines.append(line)
-    write(f"{name}.lines.json", lines)
+    return lines
+
+
+def sentence_piece(name: str, seed: int) -> None:
+    """One SentencePiece model of merges, as GGUF lists it and as tokenizer.json lists it."""
+    fields = gguf_fields(sentence_piece_model(seed, model_type="bpe", vocab_size=VOCABULARY + 256, byte_fallback=True,
+                                              normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True))
+    write(f"{name}.gguf.json", fields)
+    write(f"{name}.lines.json", sentence_piece_lines(fields, [text for text in texts(seed + 100, 150) if "\0" not in text]))
 
     # The merges that lead to a piece rank as the piece does.
+    pieces, scores, kinds = fields["pieces"], fields["scores"], fields["kinds"]
     ordinary = {piece: i for i, piece in enumerate(pieces) if kinds[i] == 1}
     merges = [(scores[i], piece[:k], piece[k:]) for piece, i in ordinary.items() for k in range(1, len(piece))
               if piece[:k] in ordinary and piece[k:] in ordinary]
@@ -225,16 +298,82 @@ def sentence_piece(name: str, seed: int) -> None:
     write(f"{name}.tokenizer.json", json.loads(tokenizer.to_str()))
 
 
+def sentence_piece_unigram(name: str, seed: int) -> None:
+    """A unigram model with byte tokens that normalises nothing."""
+    fields = gguf_fields(sentence_piece_model(seed, model_type="unigram", vocab_size=200 + 256, byte_fallback=True,
+                                              normalization_rule_name="identity", remove_extra_whitespaces=False))
+    write(f"{name}.gguf.json", fields)
+    write(f"{name}.lines.json", sentence_piece_lines(fields, without_ties(fields, [text for text in texts(seed + 100, 80) if "\0" not in text])))
+
+
+def charsmap(name: str, seed: int) -> None:
+    """A unigram model with a table of characters, as GGUF lists it, and as Transformers writes it: two witnesses, which disagree
+    about the table."""
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for source, target in RULES.items():
+            print("\t".join(" ".join(f"{ord(c):X}" for c in side) for side in (source, target)), file=rules)
+        rules.flush()
+        fields = gguf_fields(sentence_piece_model(seed, model_type="unigram", vocab_size=220, normalization_rule_tsv=rules.name))
+    write(f"sentencepiece_{name}.gguf.json", fields)
+    rows = [text for text in texts(seed + 100, 80) if "\0" not in text]
+    write(f"sentencepiece_{name}.lines.json", sentence_piece_lines(fields, without_ties(fields, rows)))
+
+    tokenizer = Tokenizer(models.Unigram(list(zip(fields["pieces"], fields["scores"])), unk_id=0))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(base64.b64decode(fields["charsmap"])),
+                                                 normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "\u2581")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = DECODER
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    save(name, tokenizer, seed + 100, count=80)
+
+
+def check() -> None:
+    """Whether the witnesses still say what is committed."""
+    bad = 0
+    for path in sorted(HERE.glob("*.lines.json")):
+        name = path.name.removesuffix(".lines.json")
+        committed = json.loads(path.read_text())
+        rows = [line["text"] for line in committed]
+        fields = HERE / f"{name}.gguf.json"
+        try:
+            if fields.exists():
+                asked = sentence_piece_lines(json.loads(fields.read_text()), rows)
+            else:
+                asked = lines_of(Tokenizer.from_file(str(HERE / f"{name}.tokenizer.json")), rows)
+        except ModuleNotFoundError:
+            print(f"{name}: skipped, the package sentencepiece is not installed")
+            continue
+        differ = [line["text"] for line, now in zip(committed, asked) if line != now]
+        print(f"{name}: {len(rows)} lines" + (f", {len(differ)} DIFFER, such as {differ[0]!r}" if differ else ""))
+        bad += len(differ)
+    sys.exit(bad > 0)
+
+
+MAKERS = {
+    "gpt2": lambda: byte_level("gpt2", 1, GPT2),
+    "qwen2": lambda: byte_level("qwen2", 2, [QWEN2], normalizers.NFC(), pairs=False),
+    "llama3": lambda: byte_level("llama3", 3, [LLAMA3]),
+    "gpt4o": lambda: byte_level("gpt4o", 4, [GPT4O]),
+    "deepseek": lambda: byte_level("deepseek", 5, DEEPSEEK, digits=True),
+    "metaspace": lambda: metaspace("metaspace", 6, "always", True),
+    "metaspace_first": lambda: metaspace("metaspace_first", 7, "first", False),
+    "prepend": lambda: prepend("prepend", 8),
+    "sentencepiece": lambda: sentence_piece("sentencepiece", 9),
+    "unigram": lambda: unigram("unigram", 10, pre_tokenizers.Metaspace(),
+                               normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])),
+    "unigram_words": lambda: unigram("unigram_words", 14, pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]),
+                                     normalizers.NFKD()),
+    "unigram_bytes": lambda: unigram("unigram_bytes", 11, pre_tokenizers.Metaspace(prepend_scheme="first", split=False), byte_tokens=True),
+    "sentencepiece_unigram": lambda: sentence_piece_unigram("sentencepiece_unigram", 12),
+    "charsmap": lambda: charsmap("charsmap", 13),
+}
+
+
 def main() -> None:
-    byte_level("gpt2", 1, GPT2)
-    byte_level("qwen2", 2, [QWEN2], normalizers.NFC(), pairs=False)
-    byte_level("llama3", 3, [LLAMA3])
-    byte_level("gpt4o", 4, [GPT4O])
-    byte_level("deepseek", 5, DEEPSEEK, digits=True)
-    metaspace("metaspace", 6, "always", True)
-    metaspace("metaspace_first", 7, "first", False)
-    prepend("prepend", 8)
-    sentence_piece("sentencepiece", 9)
+    if sys.argv[1:] == ["--check"]:
+        check()
+    for name in sys.argv[1:] or MAKERS:
+        MAKERS[name]()
 
 
 if __name__ == "__main__":
