@@ -146,6 +146,8 @@ class PackedTest(unittest.TestCase):
                 (lambda stored, config: stored.pop(layer + "qzeros"), "qzeros"),
                 (lambda stored, config: stored.pop(layer + "scales"), "scales"),
                 (lambda stored, config: stored.update({layer + "scales": stored[layer + "scales"][:, :8]}), "scales"),
+                (lambda stored, config: stored.update({layer + "scales": stored[layer + "scales"][:0]}), "scales"),
+                (lambda stored, config: stored.update({layer + "qweight": stored[layer + "qweight"][:0]}), "q_proj"),
                 (lambda stored, config: stored.update({layer + "g_idx": stored[layer + "g_idx"] + 99}), "g_idx"),
                 (lambda stored, config: config.update(bits=3), "3 bits"),
                 (lambda stored, config: config.update(quant_method="aqlm"), "aqlm")):
