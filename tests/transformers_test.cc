@@ -1,16 +1,18 @@
 // Logits against Hugging Face Transformers: every architecture, kind of file and format.
 //
 // Checkpoints come from tests/golden/make_checkpoints.py (SLUICE_CHECKPOINTS), goldens are
-// committed. Files of floats are held to 1e-4 on the fastest device, all files on the device
-// `exact`, which multiplies with the numbers that the file holds. On the fastest device quantized
-// files round activations too; their difference is printed, as a table, with the agreement of
-// greedy tokens.
+// committed; SLUICE_MANIFEST is another list of checkpoints, with goldens beside it
+// (tools/model_table.py). Files of floats are held to 1e-4 on the fastest device, all files on the
+// device `exact`, which multiplies with the numbers that the file holds. On the fastest device
+// quantized files round activations too; their difference is printed, as a table, with the
+// agreement of greedy tokens.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -23,7 +25,7 @@ namespace sluice {
 namespace {
 
 constexpr float kTolerance = 1e-4F;
-const std::string kGoldenFolder = "tests/golden/";
+constexpr const char* kManifest = "tests/golden/manifest.json";
 
 struct Comparison {
   float largest_difference = 0;
@@ -79,13 +81,17 @@ void ComparePrompt(Engine* engine, const Goldens& goldens, const std::string& pr
   EXPECT_EQ(position, ids.size() + greedy_ids.size() - 1);
 }
 
+std::string Variable(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  return value == nullptr ? otherwise : value;
+}
+
 Comparison CompareAll(const std::string& checkpoint, const std::string& golden,
                       const std::string& device) {
   Comparison result;
-  const Goldens goldens(kGoldenFolder + golden);
+  const Goldens goldens(golden);
   EXPECT_TRUE(goldens.ok()) << golden;
-  auto engine = Engine::Open({.model = std::string(std::getenv("SLUICE_CHECKPOINTS")) + "/" +
-                                       checkpoint,  // NOLINT(concurrency-mt-unsafe)
+  auto engine = Engine::Open({.model = Variable("SLUICE_CHECKPOINTS", "") + "/" + checkpoint,
                               .ram_budget = "1GiB",
                               .threads = 2,
                               .context_tokens = 1024,
@@ -102,19 +108,21 @@ Comparison CompareAll(const std::string& checkpoint, const std::string& golden,
 }
 
 TEST(TransformersTest, LogitsAgree) {
-  if (std::getenv("SLUICE_CHECKPOINTS") == nullptr) {  // NOLINT(concurrency-mt-unsafe)
+  if (Variable("SLUICE_CHECKPOINTS", "").empty()) {
     GTEST_SKIP() << "SLUICE_CHECKPOINTS is not set: make test sets it";
   }
-  std::ifstream in(kGoldenFolder + "manifest.json");
+  const std::filesystem::path list = Variable("SLUICE_MANIFEST", kManifest);
+  std::ifstream in(list);
   const auto manifest = nlohmann::json::parse(in);
   fmt::print(
       "| model | kind | format | exact: difference | greedy | fastest: difference | greedy |\n"
       "| --- | --- | --- | --- | --- | --- | --- |\n");
   for (const auto& entry : manifest) {
     const auto checkpoint = entry.at("checkpoint").get<std::string>();
-    const auto golden = entry.at("golden").get<std::string>();
+    const auto golden = list.parent_path() / entry.at("golden").get<std::string>();
     const auto format = entry.at("format").get<std::string>();
-    const bool floats = format == "f32" || format == "f16" || format == "bf16";
+    // "gptq as f32": what a packed directory was converted to.
+    const bool floats = format.ends_with("f32") || format.ends_with("f16");
     const Comparison exact = CompareAll(checkpoint, golden, "exact");
     const Comparison fast = CompareAll(checkpoint, golden, "auto");
     EXPECT_LE(exact.largest_difference, kTolerance) << checkpoint;

@@ -5,7 +5,7 @@ Weights are made under GGUF names, in Hugging Face's order of rows and columns; 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Family:
     eps: float = 1e-5
     tied: bool = False
     context: int = 2048
-    extra: tuple = ()  # (suffix, GGUF format, encoding)
+    encodings: tuple = ("",)  # ways of writing the same weights as GGUF
 
     family = "olmoe"  # whose kind of tokenizer it has
     permuted = False  # Q and K rows in GGUF
@@ -52,6 +52,20 @@ class Family:
     @property
     def rotated(self):  # numbers of a head that turn
         return self.head_dim
+
+    def wide(self, **more):
+        """The same family, with all rows of matrices a multiple of 256 where the family has the choice."""
+        sizes = {
+            "hidden": 256,
+            "ff": 256,
+            "dense_ff": 256,
+            "shared_ff": 256 * (self.shared_ff // self.ff),
+            "layers": 2,
+            "heads": 4,
+            "kv_heads": 4 if self.kv_heads == self.heads else 2,
+            "head_dim": 64,
+        }
+        return replace(self, name=self.name + "-wide", **sizes | more)
 
     # --- Weights: name -> (shape, std, mean)
 
@@ -119,6 +133,18 @@ class Family:
             name = f"{head}.{part}" if head else part
             tensors[name if name.endswith(".bias") else name + ".weight"] = x
         return tensors
+
+    def weights_from_gguf(self, tensors, encoding=""):
+        """The inverse of gguf_tensors: float32 values by GGUF name -> weights."""
+        places, count = {}, 0
+        for name, (shape, _, _) in self.tensor_specs().items():
+            places[name] = np.arange(count, count + math.prod(shape)).reshape(shape)
+            count += places[name].size
+        values = np.empty(count, np.float32)
+        for name, place in self.gguf_tensors(places, encoding).items():
+            if place.dtype.kind == "i":  # else it is no weight: factors of RoPE
+                values[place] = tensors[name].reshape(place.shape)
+        return {name: values[place] for name, place in places.items()}
 
     def gguf_metadata(self, w, encoding=""):
         w.add_block_count(self.layers)

@@ -4,8 +4,7 @@
     make_checkpoints.py OUT_DIR [--verbose]   writes the checkpoints, unless they are there
     make_checkpoints.py --manifest FILE       writes the list of checkpoints as JSON
 
-The bytes depend only on this file, on family.py, more_families.py, random_weights.py, tiny_tokenizers.py and on
-the pinned gguf and safetensors packages: every random number comes from raw PCG64 bits through exact integer arithmetic, so neither
+The bytes depend only on this file, on MODULES and on the pinned gguf and safetensors packages: every random number comes from raw PCG64 bits through exact integer arithmetic, so neither
 numpy's version nor the processor changes a weight. Logits for these checkpoints are made by
 make_goldens.py; see README.md.
 """
@@ -25,11 +24,15 @@ from gguf import GGMLQuantizationType as QType
 from gguf import LlamaFileType as FileType
 
 import family
+import family_formats
 import more_families
+import random_blocks
 import random_weights
 import tiny_tokenizers
 from family import permute
-from random_weights import integers, normal, raw_bits, to_bf16_bits
+from family_formats import rounded, store
+from random_blocks import RANDOM_BLOCKS
+from random_weights import normal, to_bf16_bits
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ MODELS = [
     Model("olmoe-odd", "olmoe", 3, 160, 96, 5, 5, 32, 8, 2, 320, 5e4, 1e-4),
 ]
 
+MODULES = (family, family_formats, more_families, random_blocks, random_weights, tiny_tokenizers)
+
 # format -> (type of ordinary matrices, general.file_type)
 GGUF_FORMATS = {
     "f32": (QType.F32, FileType.ALL_F32),
@@ -80,6 +85,8 @@ GGUF_FORMATS = {
     "q4_0": (QType.Q4_0, FileType.MOSTLY_Q4_0),
     "q4_k": (QType.Q4_K, FileType.MOSTLY_Q4_K_S),
     "q6_k": (QType.Q6_K, FileType.MOSTLY_Q6_K),
+    "q5_k": (QType.Q5_K, FileType.MOSTLY_Q5_K_S),
+    "iq4_nl": (QType.IQ4_NL, FileType.MOSTLY_IQ4_NL),
     "mixed": (QType.Q4_K, FileType.MOSTLY_Q4_K_M),
 }
 
@@ -118,7 +125,7 @@ def manifest():
                     "golden": f"logits/{m.name}-{weights}.safetensors",
                 }
             )
-    return rows + more_families.manifest()
+    return rows + family_formats.manifest()
 
 
 # --- Weights -------------------------------------------------------------------------------------
@@ -162,57 +169,7 @@ def float_weights(m):
     return {n: normal(f"{m.name}/{n}", *spec) for n, spec in tensor_specs(m).items()}
 
 
-def rounded(x, name):
-    """x as the 16-bit format keeps it, in float32."""
-    if name == "f16":
-        return x.astype(np.float16).astype(np.float32)
-    if name == "bf16":
-        return (to_bf16_bits(x).astype(np.uint32) << 16).view(np.float32)
-    return x
-
-
 # --- GGUF tensors --------------------------------------------------------------------------------
-
-
-def scales_near(key, count, value):
-    """count fp16 numbers within 25 % of value, as bytes [count, 2]."""
-    factor = integers(key, count, 768, 1280).astype(np.float32) / np.float32(1024)
-    return (factor * np.float32(value)).astype(np.float16).view(np.uint8).reshape(count, 2)
-
-
-def random_q4_k(key, shape, std):
-    """Random Q4_K blocks: d * sc * q - dmin * m with q uniform in 0..15 (mean 7.5, std 4.61)."""
-    n = math.prod(shape) // 256
-    sc = integers(key + "/sc", n * 8, 16, 63).reshape(n, 8)
-    # m follows sc, and dmin is 7.5 d, so that every sub-block has a mean near zero.
-    m = np.clip(sc + integers(key + "/m", n * 8, -4, 4).reshape(n, 8), 0, 63)
-    factor = scales_near(key + "/d", n, std / (4.61 * 42.0))  # 42: rms of sc
-    d = factor.view(np.float16).astype(np.float32)
-    dmin = (d * np.float32(7.5)).astype(np.float16).view(np.uint8)
-    low, high = (sc[:, :4], m[:, :4]), (sc[:, 4:], m[:, 4:])
-    packed = np.concatenate(
-        [
-            low[0] | (high[0] >> 4) << 6,
-            low[1] | (high[1] >> 4) << 6,
-            (high[0] & 15) | (high[1] & 15) << 4,
-        ],
-        axis=1,
-    ).astype(np.uint8)
-    qs = raw_bits(key + "/q", n * 16).view(np.uint8).reshape(n, 128)
-    blocks = np.concatenate([factor, dmin, packed, qs], axis=1)
-    return blocks.reshape(*shape[:-1], shape[-1] // 256 * 144)
-
-
-def random_q6_k(key, shape, std):
-    """Random Q6_K blocks: d * sc * (q - 32), q uniform in 0..63 (std 18.5), sc of both signs."""
-    n = math.prod(shape) // 256
-    sc = integers(key + "/sc", n * 16, 32, 127)
-    sign = 1 - 2 * integers(key + "/sign", n * 16, 0, 1)
-    sc = (sc * sign).astype(np.int8).view(np.uint8).reshape(n, 16)
-    d = scales_near(key + "/d", n, std / (18.5 * 84.0))  # 84: rms of sc; d is often subnormal
-    q = raw_bits(key + "/q", n * 24).view(np.uint8).reshape(n, 192)
-    blocks = np.concatenate([q, sc, d], axis=1)
-    return blocks.reshape(*shape[:-1], shape[-1] // 256 * 210)
 
 
 def type_of(m, name, fmt):
@@ -232,22 +189,12 @@ def encode(m, name, values, fmt):
     """-> (array to store, GGUF type)."""
     qtype = type_of(m, name, fmt)
     shape, std, _ = tensor_specs(m)[name]
-    key = f"{m.name}/{name}/{qtype.name}"
-    if qtype == QType.Q4_K:
-        return random_q4_k(key, shape, std), qtype
-    if qtype == QType.Q6_K:
-        return random_q6_k(key, shape, std), qtype
+    if qtype.name in RANDOM_BLOCKS:
+        return RANDOM_BLOCKS[qtype.name](f"{m.name}/{name}/{qtype.name}", shape, std), qtype
     values = rounded(values, fmt)
     if m.family == "mixtral" and name.endswith(("attn_q", "attn_k")):
         values = permute(values, m.heads if name.endswith("attn_q") else m.kv_heads)
-    values = np.ascontiguousarray(values)
-    if qtype == QType.F32:
-        return values, qtype
-    if qtype == QType.F16:
-        return values.astype(np.float16), qtype
-    if qtype == QType.BF16:
-        return to_bf16_bits(values).view(np.uint8), qtype
-    return gguf.quants.quantize(values, qtype), qtype
+    return store(np.ascontiguousarray(values), qtype), qtype
 
 
 def add_model_metadata(w, m, fmt, old_style):
@@ -485,28 +432,30 @@ def write_hf(path, m, weights, fmt):
 # --- Families of more_families.py ----------------------------------------------------------------
 
 
-def write_family_gguf(path, m, weights, encoding):
+def write_family_gguf(path, m, weights, fmt, encoding):
     w = gguf.GGUFWriter(path, m.gguf_architecture)
     w.add_type("model")
     w.add_name(f"{m.name} golden")
-    w.add_file_type(FileType.ALL_F32)
+    w.add_file_type(family_formats.FILE_TYPES[fmt])
+    w.add_quantization_version(gguf.GGML_QUANT_VERSION)
     m.gguf_metadata(w, encoding)
     tiny_tokenizers.add_tokenizer_metadata(w, m, False)
     for name, values in m.gguf_tensors(weights, encoding).items():
-        w.add_tensor(name, np.ascontiguousarray(values))
+        stored, qtype = family_formats.encode(m, name, values, fmt)
+        w.add_tensor(name, stored, raw_dtype=qtype)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
 
 
-def write_family_hf(path, m, weights):
+def write_family_hf(path, m, weights, dtype):
     path.mkdir(exist_ok=True)
-    write_safetensors(path / "model.safetensors", m.hf_tensors(weights), "float32")
+    write_safetensors(path / "model.safetensors", m.hf_tensors(weights), dtype)
     tokens = tiny_tokenizers.special_ids(m)
     config = m.hf_config() | {
         "architectures": [m.hf_class],
-        "dtype": "float32",
+        "dtype": dtype,
         "model_type": m.model_type,
         "tie_word_embeddings": m.tied,
         "vocab_size": m.vocab,
@@ -518,12 +467,12 @@ def write_family_hf(path, m, weights):
 
 
 def write_families(out):
-    for m in more_families.FAMILIES:
-        weights = {n: normal(f"{m.name}/{n}", *spec) for n, spec in m.tensor_specs().items()}
-        write_family_hf(out / f"{m.name}-f32", m, weights)
-        write_family_gguf(out / f"{m.name}-f32.gguf", m, weights, "")
-        for suffix, _, encoding in m.extra:
-            write_family_gguf(out / f"{m.name}-{suffix}.gguf", m, weights, encoding)
+    for v in family_formats.variants():
+        weights = family_formats.weights_of(v.model, v.format)
+        if v.kind == "hf":
+            write_family_hf(out / v.checkpoint, v.model, weights, family_formats.FLOATS[v.format])
+        else:
+            write_family_gguf(out / v.checkpoint, v.model, weights, v.format, v.encoding)
 
 
 # --- Command line --------------------------------------------------------------------------------
@@ -531,7 +480,7 @@ def write_families(out):
 
 def write_all(out, verbose):
     weights, current = None, None
-    ours = [row for row in manifest() if row not in more_families.manifest()]
+    ours = [row for row in manifest() if row not in family_formats.manifest()]
     for row in ours:
         path = out / row["checkpoint"]
         m = max((m for m in MODELS if path.name.startswith(m.name)), key=lambda m: len(m.name))
@@ -562,7 +511,7 @@ def main():
     if not args.out_dir:
         parser.error("OUT_DIR is missing")
     stamp = args.out_dir / "stamp"
-    files = (__file__, *(m.__file__ for m in (family, more_families, random_weights, tiny_tokenizers)))
+    files = (__file__, *(m.__file__ for m in MODULES))
     sources = b"".join(Path(f).read_bytes() for f in files)
     digest = hashlib.sha256(sources).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:

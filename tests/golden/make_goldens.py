@@ -5,7 +5,8 @@
     make_goldens.py CHECKPOINT_DIR OUT_DIR --check   recomputes and compares with what is there
 
 All in float32 with eager attention and eager experts. Hugging Face directories are read by
-from_pretrained; GGUF files by the reader below, which shares no code with make_checkpoints.py.
+from_pretrained; GGUF files of the first three families by the reader below, which shares no code with
+make_checkpoints.py, those of the others by the inverse of what family.py writes. The `gguf` package decodes.
 Checkpoints that the manifest gives one golden file must hold the same weights, bit for bit.
 What the files hold is described in README.md.
 """
@@ -13,18 +14,18 @@ What the files hold is described in README.md.
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 
+import family_formats
 import gguf
 import numpy as np
 import torch
 import transformers
+from make_checkpoints import write_family_hf
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-GREEDY_STEPS = 24
-# Families whose GGUF files are read here as well; the others are witnessed by their directories.
-READ_FROM_GGUF = ("qwen3moe", "olmoe", "mixtral")
 # Routing and greedy choice must not hang on the last bits of a float, or an engine that sums in
 # another order could not be asked for equality. Prompts are changed until these hold.
 MIN_ROUTER_MARGIN = 0.01  # between the last chosen and the first rejected expert, in router logits
@@ -36,9 +37,20 @@ LONG_POSITIONS = (0, 1, 31, 32, 63, 64, 127, 128, 129, 255, 256, 257, 300, 383, 
 LONG_POSITIONS += (510, 511, 512, 513, 560, 575, 576, 598, 599)
 MIDDLE_POSITIONS = (0, 1, 15, 16, 31, 32, 33, 47, 48, 63, 64, 65, 69)
 
-# (tokens, positions whose logits are kept), for float32 weights and for all other weights.
-FULL_PROMPTS = [(5, tuple(range(5))), (600, LONG_POSITIONS), (70, MIDDLE_POSITIONS)]
-FEW_PROMPTS = [(5, tuple(range(5))), (70, (0, 1, 31, 32, 63, 64, 69))]
+# (tokens, positions whose logits are kept, tokens that follow), for float32 weights, for other weights of the
+# first three families, and for all that there are besides: one format differs from another in decoding only.
+FULL_PROMPTS = [(5, tuple(range(5)), 24), (600, LONG_POSITIONS, 24), (70, MIDDLE_POSITIONS, 24)]
+FEW_PROMPTS = [(5, tuple(range(5)), 24), (70, (0, 1, 31, 32, 63, 64, 69), 24)]
+ONE_PROMPT = [(70, (0, 63), 8)]
+FEW_PROMPT_FORMATS = ("f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "mixed")
+FIRST_FAMILIES = ("qwen3moe", "olmoe", "mixtral")
+
+
+def prompts_of(row):
+    if row["format"] == "f32":
+        return FULL_PROMPTS
+    few = row["architecture"] in FIRST_FAMILIES and row["format"] in FEW_PROMPT_FORMATS
+    return FEW_PROMPTS if few else ONE_PROMPT
 
 
 # --- Loading -------------------------------------------------------------------------------------
@@ -131,14 +143,19 @@ def gguf_state(tensors, config):
     return {k: torch.from_numpy(np.array(v)) for k, v in state.items()}
 
 
-def load_gguf(path):
-    reader = gguf.GGUFReader(path)
+def dequantized(reader):
+    """GGUF name -> float32 values, as the gguf package decodes them."""
     tensors = {}
     for t in reader.tensors:
         values = gguf.quants.dequantize(t.data, t.tensor_type)
         # ReaderTensor.shape is in GGUF order, fastest dimension first.
-        values = values.reshape([int(n) for n in reversed(t.shape)])
-        tensors[t.name.removesuffix(".weight")] = values
+        tensors[t.name] = values.reshape([int(n) for n in reversed(t.shape)])
+    return tensors
+
+
+def load_gguf(path):
+    reader = gguf.GGUFReader(path)
+    tensors = {k.removesuffix(".weight"): v for k, v in dequantized(reader).items()}
 
     def field(key):
         return reader.get_field(key).contents()
@@ -168,7 +185,7 @@ def load_deepseek(path):
     )
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with safe_open(path / "model.safetensors", framework="pt") as f:
-        stored = {k: f.get_tensor(k) for k in f.keys()}
+        stored = {k: f.get_tensor(k).float() for k in f.keys()}
     state = {}
     for name, value in stored.items():
         if ".mlp.experts." in name:
@@ -190,11 +207,27 @@ def load_deepseek(path):
     return model.eval()
 
 
+def load_directory(path, architecture):
+    return load_deepseek(path) if architecture == "deepseek" else load_hf(path)
+
+
+def load_family_gguf(path):
+    """The decoded numbers, in Hugging Face's order, as a float32 directory."""
+    v = next(v for v in family_formats.variants() if v.checkpoint == path.name)
+    weights = v.model.weights_from_gguf(dequantized(gguf.GGUFReader(path)), v.encoding)
+    with tempfile.TemporaryDirectory() as folder:
+        write_family_hf(Path(folder), v.model, weights, "float32")
+        return load_directory(Path(folder), v.model.gguf_architecture)
+
+
 def load(root, row):
     path = root / row["checkpoint"]
-    if row["architecture"] == "deepseek":
-        return load_deepseek(path)
-    model = load_hf(path) if row["kind"] == "hf" else load_gguf(path)
+    if row["kind"] == "hf":
+        model = load_directory(path, row["architecture"])
+    elif row["architecture"] in FIRST_FAMILIES:
+        model = load_gguf(path)
+    else:
+        model = load_family_gguf(path)
     assert model.config._attn_implementation == "eager"
     assert model.config._experts_implementation == "eager"
     assert all(p.dtype == torch.float32 for p in model.parameters())
@@ -271,7 +304,7 @@ def prefill(model, ids):
 
 
 @torch.no_grad()
-def continue_greedily(model, margins, logits, cache, forced=None):
+def continue_greedily(model, margins, logits, cache, steps, forced=None):
     """Rows of logits from which each greedy token is taken; the first row is the prompt's last.
 
     Returns (ids, logits [steps, vocab], smallest greedy margin, smallest router margin). `forced`
@@ -280,7 +313,7 @@ def continue_greedily(model, margins, logits, cache, forced=None):
     ids, rows, router = [], [logits[-1]], float("inf")
     while True:
         ids.append(int(rows[-1].argmax()))
-        if len(ids) == GREEDY_STEPS:
+        if len(ids) == steps:
             break
         feed = forced[len(ids) - 1] if forced else ids[-1]
         out = model(input_ids=torch.tensor([[feed]]), past_key_values=cache, use_cache=True)
@@ -295,7 +328,7 @@ def random_ids(generator, count, vocab):
     return [int(x) for x in generator.integers(0, vocab, count)]
 
 
-def make_prompt(model, margins, generator, length):
+def make_prompt(model, margins, generator, length, steps):
     """A random prompt all of whose routing and greedy decisions are clear.
 
     Tokens whose routing is a near tie are drawn again; when only the continuation has one, the last
@@ -308,7 +341,9 @@ def make_prompt(model, margins, generator, length):
         prompt_margins = margins.take()
         unclear = (prompt_margins < MIN_ROUTER_MARGIN).nonzero().flatten().tolist()
         if not unclear:
-            greedy_ids, rows, greedy, router = continue_greedily(model, margins, logits, cache)
+            greedy_ids, rows, greedy, router = continue_greedily(
+                model, margins, logits, cache, steps
+            )
             if greedy >= MIN_GREEDY_MARGIN and router >= MIN_ROUTER_MARGIN:
                 router = min(router, float(prompt_margins.min()))
                 return ids, logits, greedy_ids, rows, {"router": router, "greedy": greedy}
@@ -325,10 +360,12 @@ def make_golden(model, golden, prompts, path):
     """Writes one golden file. Returns the smallest margins and the logits' standard deviation."""
     margins = RouterMargins(model)
     tensors, smallest, spread = {}, {"router": float("inf"), "greedy": float("inf")}, 0.0
-    for n, (length, positions) in enumerate(prompts):
+    for n, (length, positions, steps) in enumerate(prompts):
         seed = int.from_bytes(f"{golden} {length}".encode(), "little")
         generator = np.random.Generator(np.random.PCG64(seed))
-        ids, logits, greedy_ids, rows, found = make_prompt(model, margins, generator, length)
+        ids, logits, greedy_ids, rows, found = make_prompt(
+            model, margins, generator, length, steps
+        )
         smallest = {k: min(smallest[k], found[k]) for k in smallest}
         spread = max(spread, float(logits.std()))
         tensors[f"prompt{n}.ids"] = torch.tensor(ids, dtype=torch.int32)
@@ -363,7 +400,7 @@ def check_golden(model, path):
             router = min(router, float(margins.take().min()))
             worst = max(worst, float((ours[positions.long()] - logits).abs().max()))
             got_ids, got_rows, got_greedy, got_router = continue_greedily(
-                model, margins, ours, cache, forced=expected_ids
+                model, margins, ours, cache, len(expected_ids), forced=expected_ids
             )
             worst = max(worst, float((got_rows - rows).abs().max()))
             wrong += sum(a != b for a, b in zip(got_ids, expected_ids))
@@ -388,6 +425,8 @@ def run(args):
         if args.only and args.only not in golden:
             continue
         path = args.out_dir / golden
+        if args.new and path.exists():
+            continue
         model = load(args.checkpoint_dir, rows[0])
         if args.check:
             worst, wrong, found = check_golden(model, path)
@@ -395,14 +434,11 @@ def run(args):
             ok = ok and min(found["router"], found["greedy"]) >= MIN_ROUTER_MARGIN / 2
             text = f"{worst:8.1e} {wrong:4}"
         else:
-            full = rows[0]["format"] == "f32"
-            found = make_golden(model, golden, FULL_PROMPTS if full else FEW_PROMPTS, path)
+            found = make_golden(model, golden, prompts_of(rows[0]), path)
             ok = True
             text = f"{found['spread']:9.2f}    "
         notes = []
         for other in rows[1:]:
-            if other["architecture"] not in READ_FROM_GGUF:
-                continue  # what holds its tensors to the directory's is the engine's test
             differing = differing_tensors(model, load(args.checkpoint_dir, other))
             if differing:
                 ok = False
@@ -421,6 +457,7 @@ def main():
     parser.add_argument("checkpoint_dir", type=Path)
     parser.add_argument("out_dir", type=Path)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    parser.add_argument("--new", action="store_true", help="only golden files that are not there")
     parser.add_argument("--only", help="only golden files whose name contains this")
     args = parser.parse_args()
     torch.set_num_threads(1)  # one order of summation

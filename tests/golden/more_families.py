@@ -1,8 +1,8 @@
 """The families beyond the first three: small shapes, names of tensors, configurations.
 
 A family is a class: what its tensors are called (GGUF names, Hugging Face names), what its
-configuration says in both kinds of files; family.py has what they share. Every family exists as
-`NAME-f32/` and `NAME-f32.gguf`; `extra` lists further GGUF files of the same weights.
+configuration says in both kinds of files; family.py has what they share. family_formats.py says which
+checkpoints there are of each.
 """
 
 import math
@@ -217,6 +217,10 @@ class DeepSeek2(Family):
         out = self.heads * self.value
         s[b + "attn_output"] = ((h, out), 1.2 / math.sqrt(out), 0.0)
         return s
+
+    def wide(self, **more):
+        more |= {"kv_rank": 256, "q_rank": 256 if self.q_rank else 0, "value": 64, "head_dim": self.head_dim}
+        return super().wide(**more)
 
     def gguf_tensors(self, weights, encoding=""):
         tensors = super().gguf_tensors(weights, encoding)
@@ -444,10 +448,10 @@ FAMILIES = [
     GptOss("gpt-oss", "gpt-oss", "gpt_oss", "GptOssForCausalLM", experts=8, top_k=4, theta=1.5e5),
     # V2-Lite: queries from one matrix; then V2: from a latent vector, experts of 2 of 4 groups.
     DeepSeek2("deepseek2-lite", "deepseek2", "deepseek_v2", "DeepseekV2ForCausalLM", layers=3, dense_layers=1,
-              experts=8, top_k=3, shared_ff=64, eps=1e-6, extra=(("mla-f32", "f32", "mla"),)),
+              experts=8, top_k=3, shared_ff=64, eps=1e-6, encodings=("", "mla")),
     DeepSeek2("deepseek2", "deepseek2", "deepseek_v2", "DeepseekV2ForCausalLM", layers=3, dense_layers=1,
               experts=16, top_k=3, shared_ff=64, eps=1e-6, q_rank=48, groups=(4, 2), scale=4.0,
-              head_dim=16, extra=(("mla-f32", "f32", "mla"),)),
+              head_dim=16, encodings=("", "mla")),
     DeepSeek("deepseek", "deepseek", "deepseek", "DeepseekForCausalLM", layers=3, dense_layers=1, kv_heads=4,
              experts=8, top_k=3, shared_ff=64, eps=1e-6),
     Glm4Moe("glm4moe", "glm4moe", "glm4_moe", "Glm4MoeForCausalLM", layers=3, dense_layers=1, experts=8,
@@ -457,21 +461,3 @@ FAMILIES = [
             top_k=3, shared_ff=32, theta=1e6, with_qk_norm=False),
     Dbrx("dbrx", "dbrx", "dbrx", "DbrxForCausalLM", hidden=128, experts=8, top_k=3, theta=5e5),
 ]
-
-
-def manifest():
-    rows = []
-    for m in FAMILIES:
-        made = [(f"{m.name}-f32", "hf", "f32"), (f"{m.name}-f32.gguf", "gguf", "f32")]
-        made += [(f"{m.name}-{suffix}.gguf", "gguf", fmt) for suffix, fmt, _ in m.extra]
-        for checkpoint, kind, fmt in made:
-            rows.append(
-                {
-                    "checkpoint": checkpoint,
-                    "architecture": m.gguf_architecture,
-                    "kind": kind,
-                    "format": fmt,
-                    "golden": f"logits/{m.name}-f32.safetensors",
-                }
-            )
-    return rows

@@ -35,7 +35,7 @@ FP8 = fp8_table()
 
 
 def is_linear(name):
-    return name.endswith("_proj.weight")
+    return name.endswith(("_proj.weight", ".w1.weight", ".w2.weight", ".w3.weight"))
 
 
 # --- Packing: (name of the matrix, float32 [rows, cols]) -> {name: (dtype, array)}
