@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import unittest
 
-from sluice_process import PROGRAM, sluice
+from sluice_process import CHECKPOINTS, PROGRAM, sluice
 
 SHIM = os.environ.get("SLUICE_FAULT_SHIM")
 OLD = b"what was there before"
@@ -147,6 +147,33 @@ class CommandFaults(unittest.TestCase):
 
         # A file of 37 MiB each time.
         self.for_every_operation("synth", arguments, ["m.gguf"], whole_model, kinds=("error", "kill"))
+
+    @unittest.skipIf(not CHECKPOINTS, "needs the checkpoints: make setup")
+    def test_converted_model_goes_on_after_every_fault(self):
+        arguments = ["convert", pathlib.Path(CHECKPOINTS, "qwen3-f32").absolute(), "--type", "q4_0", "-o", "m.gguf"]
+        path, partial = self.folder / "m.gguf", self.folder / "m.gguf.partial"
+        faulty("write:error:0", self.count_path, arguments, self.folder)
+        right = path.read_bytes()
+        for kind in ("error", "kill"):
+            count = 0
+            while True:
+                path.write_bytes(OLD)
+                done, happened = faulty(f"write:{kind}:{count + 1}", self.count_path, arguments, self.folder)
+                with self.subTest(kind=kind, operation=count + 1, stderr=done.stderr):
+                    self.assertEqual(done.returncode == 0, not happened)
+                    # The magic number comes last, when the rest is there.
+                    if partial.exists() and partial.read_bytes()[:4] == b"GGUF":
+                        self.assertEqual(partial.read_bytes(), right)
+                    if path.read_bytes() != OLD:
+                        self.assertEqual(path.read_bytes(), right)
+                    faulty("write:error:0", self.count_path, arguments, self.folder)
+                    self.assertEqual(path.read_bytes(), right)
+                    self.assertFalse(partial.exists())
+                if not happened:
+                    break
+                count += 1
+            self.assertGreater(count, 10)
+            print(f"convert: {count} x {kind}")
 
 
 if __name__ == "__main__":

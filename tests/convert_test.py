@@ -1,6 +1,7 @@
 """`sluice convert`: its files against those that the gguf package wrote of the same weights, as the
 engine computes them, and after interruptions of every kind."""
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -310,6 +311,10 @@ class SourceTest(unittest.TestCase):
         for name, numbers, kind, words in (
                 ("model.norm.weight", (np.nan,), "q8_0", ("not finite", "output_norm.weight")),
                 (matrix, (np.inf,), "f32", ("not finite", "attn_q")),
+                # All bits of the fraction: rounded like a number to BF16 it would be minus zero.
+                (matrix, np.array([0x7FFFFFFF], np.uint32).view(np.float32), "bf16", ("not finite", "attn_q")),
+                (matrix, (np.nan,), "f16", ("not finite", "attn_q")),
+                (matrix, (np.nan,), "q4_0", ("not finite", "attn_q")),
                 (matrix, (70000,), "f16", ("too large for F16", "attn_q")),
                 (matrix, (1e8,), "q8_0", ("too large for Q8_0", "attn_q")),
                 (matrix, (3e38, -3e38), "q4_1", ("too large for Q4_1", "attn_q"))):
@@ -321,6 +326,46 @@ class SourceTest(unittest.TestCase):
                 for word in words:
                     self.assertIn(word, done.stderr)
                 shutil.rmtree(source)
+
+    @in_folder
+    def test_a_file_for_which_there_is_no_room_is_not_begun(self, folder):
+        # A source of holes, which takes no room itself: experts that need twice what the disk has.
+        experts, width, hidden = 256, 1 << 16, 1 << 10
+        layers = -(-2 * shutil.disk_usage(folder).free // (experts * width * hidden))  # in Q8_0
+        source, path = folder / "holes.gguf", folder / "x.gguf"
+        w = gguf.GGUFWriter(source, "llama")
+        for add, value in ((w.add_block_count, layers), (w.add_context_length, 64), (w.add_vocab_size, 32),
+                           (w.add_embedding_length, hidden), (w.add_feed_forward_length, width),
+                           (w.add_head_count, 1), (w.add_head_count_kv, 1), (w.add_key_length, 32),
+                           (w.add_value_length, 32), (w.add_rope_dimension_count, 32), (w.add_expert_count, experts),
+                           (w.add_expert_used_count, 1), (w.add_layer_norm_rms_eps, 1e-5)):
+            add(value)
+        layer = {"attn_norm": (hidden,), "ffn_norm": (hidden,), "attn_q": (32, hidden), "attn_k": (32, hidden),
+                 "attn_v": (32, hidden), "attn_output": (hidden, 32), "ffn_gate_inp": (experts, hidden),
+                 "ffn_gate_exps": (experts, width, hidden), "ffn_up_exps": (experts, width, hidden),
+                 "ffn_down_exps": (experts, hidden, width)}
+        shapes = {"token_embd": (32, hidden), "output_norm": (hidden,)}
+        shapes |= {f"blk.{n}.{name}": shape for n in range(layers) for name, shape in layer.items()}
+        for name, shape in shapes.items():
+            kind = "Q4_0" if name.endswith("_exps") else "F32"
+            elements, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+            w.add_tensor_info(f"{name}.weight", shape, np.dtype(np.float32), math.prod(shape) // elements * size,
+                              raw_dtype=gguf.GGMLQuantizationType[kind])
+        w.write_header_to_file()
+        w.write_kv_data_to_file()
+        w.write_ti_data_to_file()
+        w.close()
+        with open(source, "r+b") as file:
+            try:
+                file.truncate(layers * 3 * experts * width * hidden)
+            except OSError as error:
+                self.skipTest(f"no file of holes here: {error}")
+        for flags in ((), ("--dry-run",)):
+            done = sluice("convert", source, "-o", path, "--type", "q8_0", *flags)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            for word in ("x.gguf", "no room", "free"):
+                self.assertIn(word, done.stderr)
+            self.assertEqual(os.listdir(folder), ["holes.gguf"])
 
     @in_folder
     def test_the_chat_template_is_the_one_that_the_engine_takes(self, folder):
