@@ -30,7 +30,20 @@ SHAPES = {
         "attn_q": (16 * 192, 2048), "attn_kv_a_mqa": (576, 2048), "attn_kv_a_norm": (512,),
         "attn_kv_b": (16 * 256, 512), "ffn_gate_exps": (12, 1408, 2048), "ffn_up_shexp": (2816, 2048)},
         {"attention.kv_lora_rank": 512, "leading_dense_block_count": 1, "attention.value_length": 128}),
+    "deepseek-moe-16b": ("deepseek", 2, {"attn_k": (2048, 2048), "ffn_up_shexp": (2816, 2048)},
+                         {"leading_dense_block_count": 1, "expert_shared_count": 2, "expert_used_count": 6}),
+    "gpt-oss-20b": ("gpt-oss", 1, {
+        "attn_q": (64 * 64, 2880), "attn_k": (8 * 64, 2880), "attn_sinks": (64,), "post_attention_norm": (2880,),
+        "ffn_down_exps": (12, 2880, 2880)},
+        {"attention.sliding_window": 128, "rope.scaling.original_context_length": 4096, "expert_used_count": 4}),
+    "glm-4.5-air": ("glm4moe", 2, {
+        "attn_q": (96 * 128, 4096), "attn_v": (8 * 128, 4096), "ffn_gate_exps": (12, 1408, 4096),
+        "ffn_down_shexp": (4096, 1408)},
+        {"rope.dimension_count": 64, "expert_gating_func": 2, "expert_weights_norm": True, "expert_used_count": 8}),
+    "llama-3.1-8b": ("llama", 1, {"attn_k": (1024, 4096), "ffn_gate": (14336, 4096)}, {"rope.freq_base": 500000.0}),
+    "qwen3-8b": ("qwen3", 1, {"attn_k_norm": (128,), "ffn_down": (4096, 12288)}, {"attention.head_count": 32}),
 }
+DENSE = ("llama-3.1-8b", "qwen3-8b")
 
 
 def write(folder, *arguments):
@@ -50,7 +63,8 @@ class GgufPackageTest(unittest.TestCase):
     def test_every_shape_has_its_keys_and_tensors(self):
         for shape, (architecture, layers, tensors, keys) in SHAPES.items():
             with self.subTest(shape), tempfile.TemporaryDirectory() as folder:
-                path, _ = write(folder, "--shape", shape, "--layers", layers, "--type", "q4_0", *SMALL)
+                small = SMALL[2:] if shape in DENSE else SMALL
+                path, _ = write(folder, "--shape", shape, "--layers", layers, "--type", "q4_0", *small)
                 reader = gguf.GGUFReader(path)
                 self.assertEqual(field(reader, "general.architecture"), architecture)
                 self.assertEqual(field(reader, f"{architecture}.block_count"), layers)

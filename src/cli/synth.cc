@@ -68,7 +68,7 @@ class SynthCommand final : public Command {
     SLUICE_TRY(ReadFlags());
     if (!output_.empty()) {
       SLUICE_TRY(WriteModel());
-      PrintRouting();
+      if (options_.shape.experts > 0) PrintRouting();
     }
     return tokens_file_.empty() ? Status() : WriteTokens();
   }

@@ -95,6 +95,28 @@ void WriteSentencePiece(const ModelShape& shape, GgufWriter* out) {
   out->AddBool("tokenizer.ggml.add_bos_token", true);
 }
 
+void WriteExpertKeys(const ModelShape& shape, const std::string& prefix, GgufWriter* out) {
+  const auto number = [&](const char* key, int64_t value) {
+    out->AddU32(prefix + key, static_cast<uint32_t>(value));
+  };
+  number("expert_count", shape.experts);
+  number("expert_used_count", shape.top_k);
+  if (std::string_view(shape.architecture) != "llama") {
+    number("expert_feed_forward_length", shape.expert_ff);
+  }
+  if (shape.dense_layers > 0) number("leading_dense_block_count", shape.dense_layers);
+  if (shape.shared_gate) {
+    number("expert_shared_feed_forward_length", shape.shared_ff);
+  } else if (shape.shared_count > 0) {
+    // GGUF's numbers of the two.
+    const bool sigmoid = shape.router == SynthRouter::kSigmoid;
+    number("expert_shared_count", shape.shared_count);
+    out->AddF32(prefix + "expert_weights_scale", 1);
+    out->AddBool(prefix + "expert_weights_norm", sigmoid);
+    number("expert_gating_func", sigmoid ? 2 : 1);
+  }
+}
+
 }  // namespace
 
 void WriteShapeKeys(const ModelShape& shape, const FileType& file, GgufWriter* out) {
@@ -120,28 +142,24 @@ void WriteShapeKeys(const ModelShape& shape, const FileType& file, GgufWriter* o
   number("attention.head_count_kv", shape.kv_heads);
   number("attention.key_length", shape.head_dim + shape.rope_dim);
   number("attention.value_length", shape.head_dim);
-  out->AddF32(prefix + "attention.layer_norm_rms_epsilon", shape.epsilon);
-  number("rope.dimension_count", shape.rope_dim > 0 ? shape.rope_dim : shape.head_dim);
+  out->AddF32(prefix + (shape.layer_norm ? "attention.layer_norm_epsilon"
+                                         : "attention.layer_norm_rms_epsilon"),
+              shape.epsilon);
+  if (shape.qkv_clamp > 0) out->AddF32(prefix + "attention.clamp_kqv", shape.qkv_clamp);
+  if (shape.window > 0) number("attention.sliding_window", shape.window);
+  number("rope.dimension_count", shape.rope_dim > 0 ? shape.rope_dim
+                                 : shape.turned > 0 ? shape.turned
+                                                    : shape.head_dim);
   out->AddF32(prefix + "rope.freq_base", shape.rope_base);
-  number("expert_count", shape.experts);
-  number("expert_used_count", shape.top_k);
-  if (std::string_view(shape.architecture) != "llama") {
-    number("expert_feed_forward_length", shape.expert_ff);
-  }
-  if (shape.shared_gate) number("expert_shared_feed_forward_length", shape.shared_ff);
-  if (shape.kv_latent > 0) {
-    number("attention.kv_lora_rank", shape.kv_latent);
-    number("leading_dense_block_count", shape.dense_layers);
-    number("expert_shared_count", shape.shared_count);
-    out->AddF32(prefix + "expert_weights_scale", 1);
-    out->AddBool(prefix + "expert_weights_norm", false);
-    number("expert_gating_func", 1);  // softmax
-  }
+  if (shape.kv_latent > 0) number("attention.kv_lora_rank", shape.kv_latent);
+  if (shape.experts > 0) WriteExpertKeys(shape, prefix, out);
   if (shape.yarn_factor > 0) {
     out->AddString(prefix + "rope.scaling.type", "yarn");
     out->AddF32(prefix + "rope.scaling.factor", shape.yarn_factor);
     number("rope.scaling.original_context_length", shape.yarn_context);
-    out->AddF32(prefix + "rope.scaling.yarn_log_multiplier", shape.yarn_log_multiplier);
+    if (shape.yarn_log_multiplier > 0) {
+      out->AddF32(prefix + "rope.scaling.yarn_log_multiplier", shape.yarn_log_multiplier);
+    }
   }
 }
 

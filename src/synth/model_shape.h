@@ -8,6 +8,8 @@
 namespace sluice {
 
 enum class SynthQkNorm { kNone, kPerHead, kWhole };
+// What the scores of experts are. The sigmoid comes with a bias that chooses and does not weigh.
+enum class SynthRouter { kSoftmax, kSigmoid };
 enum class SynthTokenizer { kByteLevel, kSentencePiece };
 
 struct ModelShape {
@@ -20,7 +22,7 @@ struct ModelShape {
   int64_t heads;
   int64_t kv_heads;
   int64_t head_dim;  // of queries and keys; with a latent without the part that has RoPE
-  int64_t experts;
+  int64_t experts;   // 0: a dense model, all of whose layers are `dense_ff` wide
   int64_t top_k;
   int64_t expert_ff;
   float rope_base;
@@ -41,7 +43,16 @@ struct ModelShape {
   // YaRN, where factor is not 0.
   float yarn_factor = 0;
   int64_t yarn_context = 0;
-  float yarn_log_multiplier = 0;
+  float yarn_log_multiplier = 0;      // 0: no such key
+  const char* ffn_norm = "ffn_norm";  // what GGUF calls the norm before the feed-forward part
+  SynthRouter router = SynthRouter::kSoftmax;
+  int64_t turned = 0;             // channels of a head that RoPE turns; 0: all
+  bool rope_factors = false;      // a tensor divides RoPE's frequencies
+  bool layer_norm = false;        // not by the root mean square
+  bool joined_qkv = false;        // Q, K and V in one matrix
+  float qkv_clamp = 0;            // 0: none
+  int64_t window = 0;             // of attention, in layers that have one; 0: none has
+  bool sinks_and_biases = false;  // attention sinks; biases of every matrix but the outermost
 };
 
 std::span<const ModelShape> AllModelShapes();

@@ -18,6 +18,8 @@ constexpr double kGated = 0.6;
 // Standard deviation of router logits: the likeliest expert gets a few times the weight of the
 // next.
 constexpr double kRouterGain = 2;
+// Standard deviation of biases, beside what matrices of a gain of 1 make.
+constexpr double kBias = 0.1;
 
 class Lister {
  public:
@@ -30,8 +32,11 @@ class Lister {
     for (layer_ = 0; layer_ < shape_.layers; ++layer_) {
       Norm("attn_norm", shape_.hidden);
       shape_.kv_latent > 0 ? LatentAttention() : Attention();
-      Norm("ffn_norm", shape_.hidden);
-      layer_ < shape_.dense_layers ? DenseFeedForward() : Experts();
+      Norm(shape_.ffn_norm, shape_.hidden);
+      layer_ < shape_.dense_layers || shape_.experts == 0 ? DenseFeedForward() : Experts();
+    }
+    if (shape_.rope_factors) {
+      Plain("rope_freqs.weight", {shape_.head_dim / 2}, TensorContent::kOnes, 0);
     }
     Plain("output_norm.weight", {shape_.hidden}, TensorContent::kOnes, 0);
     Matrix("output.weight", MatrixRole::kOutput, shape_.vocab, shape_.hidden, 3);
@@ -47,6 +52,10 @@ class Lister {
                         .type = &BlockTypeOf(Format::kF32),
                         .content = content,
                         .rms = rms});
+  }
+  void Bias(const char* part, std::vector<int64_t> dimensions) {
+    Plain(fmt::format("blk.{}.{}.bias", layer_, part), std::move(dimensions),
+          TensorContent::kRandom, kBias);
   }
   void Norm(const char* part, int64_t size) { Plain(Name(part), {size}, TensorContent::kOnes, 0); }
   void Tensor(std::string name, MatrixRole role, std::vector<int64_t> dimensions, double gain) {
@@ -72,14 +81,17 @@ class Lister {
   void Attention() {
     const int64_t q = shape_.heads * shape_.head_dim;
     const int64_t kv = shape_.kv_heads * shape_.head_dim;
-    Matrix(Name("attn_q"), MatrixRole::kOther, q, shape_.hidden, 1);
-    Matrix(Name("attn_k"), MatrixRole::kAttentionK, kv, shape_.hidden, 1);
-    Matrix(Name("attn_v"), MatrixRole::kAttentionV, kv, shape_.hidden, 1);
+    if (shape_.joined_qkv) {
+      Matrix(Name("attn_qkv"), MatrixRole::kAttentionV, q + 2 * kv, shape_.hidden, 1);
+    } else {
+      Matrix(Name("attn_q"), MatrixRole::kOther, q, shape_.hidden, 1);
+      Matrix(Name("attn_k"), MatrixRole::kAttentionK, kv, shape_.hidden, 1);
+      Matrix(Name("attn_v"), MatrixRole::kAttentionV, kv, shape_.hidden, 1);
+    }
     if (shape_.qkv_bias) {
-      for (const auto& [part, size] : {std::pair("q", q), {"k", kv}, {"v", kv}}) {
-        Plain(fmt::format("blk.{}.attn_{}.bias", layer_, part), {size}, TensorContent::kRandom,
-              0.1);
-      }
+      Bias("attn_q", {q});
+      Bias("attn_k", {kv});
+      Bias("attn_v", {kv});
     }
     if (shape_.qk_norm != SynthQkNorm::kNone) {
       const bool whole = shape_.qk_norm == SynthQkNorm::kWhole;
@@ -87,6 +99,10 @@ class Lister {
       Norm("attn_k_norm", whole ? kv : shape_.head_dim);
     }
     Matrix(Name("attn_output"), MatrixRole::kAttentionOut, shape_.hidden, q, Residual());
+    if (shape_.sinks_and_biases) {
+      Bias("attn_output", {shape_.hidden});
+      Plain(Name("attn_sinks"), {shape_.heads}, TensorContent::kRandom, 1);
+    }
   }
 
   void LatentAttention() {
@@ -118,6 +134,13 @@ class Lister {
     Tensor(Name("ffn_up_exps"), MatrixRole::kOther, in, 1);
     Tensor(Name("ffn_down_exps"), MatrixRole::kDown,
            {shape_.experts, shape_.hidden, shape_.expert_ff}, Residual() / kGated);
+    if (shape_.router == SynthRouter::kSigmoid) Bias("exp_probs_b", {shape_.experts});
+    if (shape_.sinks_and_biases) {
+      Bias("ffn_gate_inp", {shape_.experts});
+      Bias("ffn_gate_exps", {shape_.experts, shape_.expert_ff});
+      Bias("ffn_up_exps", {shape_.experts, shape_.expert_ff});
+      Bias("ffn_down_exps", {shape_.experts, shape_.hidden});
+    }
     if (shape_.shared_ff == 0) return;
     if (shape_.shared_gate) {
       Plain(Name("ffn_gate_inp_shexp"), {shape_.hidden}, TensorContent::kRandom, 1 / hidden);
