@@ -37,15 +37,21 @@ def tensors(feed_forward, norms=()):
             *((f"blk.0.{name}.weight", kind, shape) for name, kind, shape in layer)]
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
+def models():
+    """name -> the bytes of a file."""
     dense = [("ffn_gate", "q8_0", (HIDDEN, FF)), ("ffn_up", "q8_0", (HIDDEN, FF)), ("ffn_down", "q8_0", (FF, HIDDEN))]
     experts = [(name + "_exps", kind, (*shape, EXPERTS)) for name, kind, shape in dense]
     experts.append(("ffn_gate_inp", "f32", (HIDDEN, EXPERTS)))
     of_experts = {"expert_count": EXPERTS, "expert_used_count": 1, "expert_feed_forward_length": FF}
-    (out / "dense").write_bytes(gguf(keys("llama", {}), tensors(dense)))
-    (out / "experts").write_bytes(gguf(keys("qwen3moe", of_experts), tensors(experts, ("attn_q_norm", "attn_k_norm"))))
+    return {"dense": gguf(keys("llama", {}), tensors(dense)),
+            "experts": gguf(keys("qwen3moe", of_experts), tensors(experts, ("attn_q_norm", "attn_k_norm")))}
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in models().items():
+        (out / name).write_bytes(content)
 
 
 if __name__ == "__main__":
