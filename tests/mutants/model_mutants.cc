@@ -39,7 +39,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxModelBytes = uint64_t{8} << 20;
-constexpr int64_t kMaxModels = 64;
+constexpr int64_t kMaxModels = 256;
 // Far more than any case needs, in a sanitizer build on a busy machine.
 constexpr time_t kProcessorSeconds = 20;
 constexpr time_t kSeconds = 300;
