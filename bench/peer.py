@@ -136,7 +136,7 @@ def main():
             peers.append(theirs(args, test, limit))
         ratio = statistics.median(a / b for a, b in zip(mine, peers))
         bound = row.get("bound")
-        share = f"{100 * row['tokens_per_s'] / bound['tokens_per_s']:.0f} %" if bound else "-"
+        share = f"{100 * row['tokens_per_s'] / bound['tokens_per_s']:.0f} %" if bound and bound["tokens_per_s"] > 0 else "-"
         print(f"| {test} | {spread(mine)} | {share} | {bound['limit'] if bound else '-'} "
               f"| {spread(peers)} | {ratio:.2f} |", flush=True)
 

@@ -6,14 +6,17 @@
 
 Writes synthetic models and tokens to FOLDER (some 5 GB per type, kept for the next time), runs each
 row with `sluice bench`, and leaves in --out, per type: NAME.json with every row as `sluice bench
---json` prints it, NAME.md with the tables, and NAME-*.svg with the pictures. A quarter of an hour
-per type on two cores. Close what else runs: every row shows the memory bandwidth before and after.
+--json` prints it, NAME.md with the tables, and NAME-*.svg with the pictures, after each group. Close
+what else runs; the memory bandwidth before and after each row is in its JSON.
 """
 
 import argparse
 import datetime
 import json
+import os
 import pathlib
+import platform
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +26,7 @@ PROMPTS = (512, 2048, 8192)
 BATCHES = (1, 2, 4, 8, 16, 32)
 BATCH_CONTEXT = 512
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the file, as memory for the whole process
+SEQUENCES = 64  # of the token file: as many as the largest batch
 GROUPS = ("context", "prompt", "batch", "memory", "start")
 
 
@@ -36,12 +40,20 @@ class Suite:
         self.args = args
         work = pathlib.Path(args.work)
         work.mkdir(parents=True, exist_ok=True)
-        name = f"{args.shape}-{args.layers}-{kind}"
-        self.model, self.tokens = work / f"{name}.gguf", work / f"{args.shape}-{args.layers}.tokens"
+        self.name = f"{args.shape}-{args.layers}-{kind}"
+        self.model, self.tokens = work / f"{self.name}.gguf", work / f"{args.shape}-{args.layers}.tokens"
         self.rows = []
         if not (self.model.exists() and self.tokens.exists()):
             self.run("synth", "--shape", args.shape, "--layers", args.layers, "--type", kind, "-o",
-                     self.model, "--tokens", self.tokens)
+                     self.model, "--tokens", self.tokens, "--sequences", SEQUENCES)
+
+    @staticmethod
+    def profile(args):
+        """Bounds need the machine's constants: measured once, where `sluice bench` looks for them."""
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        if not (cache / "sluice/profile.json").exists():
+            note("measuring the machine")
+            subprocess.run([args.sluice, "profile", "--json"], check=True, stdout=subprocess.DEVNULL)
 
     def run(self, *arguments):
         command = [self.args.sluice, *map(str, arguments)]
@@ -53,13 +65,14 @@ class Suite:
     def bench(self, group, at, *flags):
         note(f"{self.model.name}: {group} {at}")
         flags = [str(flag) for flag in flags]
-        rows = json.loads(self.run("bench", "-m", self.model, "--json", *flags))
-        # Long contexts are longer than the sequences of the file: those are random tokens.
-        self.rows.append({"group": group, "at": at, "flags": " ".join(flags), **rows[-1]})
+        row = json.loads(self.run("bench", "-m", self.model, "--json", *flags))[-1]
+        shown = " ".join(flags).replace(str(self.tokens), "tokens.txt")
+        self.rows.append({**row, "group": group, "at": at, "flags": shown, "model": self.model.name})
 
     def with_tokens(self, *flags):
         return ("--tokens", self.tokens, *flags)
 
+    # Contexts and prompts may be longer than the sequences of the file: they take random tokens.
     def context(self):
         for depth in CONTEXTS:
             self.bench("context", depth, "-p", 0, "-n", 32, "-d", depth, "-r", 2)
@@ -87,13 +100,14 @@ class Suite:
     def start(self):
         """From the start of the program to the first token; the page cache empty where that is allowed."""
         stats = self.model.with_suffix(".stats")
-        for share in (1.0, 0.35):
+        for share in (1.15, 0.35):
             cold = True
+            os.sync()
             try:
                 pathlib.Path("/proc/sys/vm/drop_caches").write_text("3", encoding="ascii")
             except OSError:
                 cold = False
-            budget = int(self.model.stat().st_size * share) + (512 << 20 if share == 1 else 0)
+            budget = int(self.model.stat().st_size * share)
             begin = time.monotonic()
             self.run("run", "-m", self.model, "-p", "The sea is", "-n", 1, "--ignore-eos", "--ram-budget",
                      budget, "--stats", stats)
@@ -107,7 +121,9 @@ def table(rows, heading):
              "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         bound = row["bound"]
-        share = f"{100 * row['tokens_per_s'] / bound['tokens_per_s']:.0f} % of {bound['limit']}"
+        share = "-"
+        if bound["tokens_per_s"] > 0:
+            share = f"{100 * row['tokens_per_s'] / bound['tokens_per_s']:.0f} % of {bound['limit']}"
         at = f"{100 * row['at']:.0f} %" if row["group"] == "memory" else row["at"]
         at = row["group"].removeprefix("half: ") if row["group"].startswith("half") else at
         lines.append(f"| {at} | {row['tokens_per_s']:.1f} | {row['min']:.1f}, {row['max']:.1f} | {share} "
@@ -131,7 +147,7 @@ def picture(rows, group, path):
     title, axis = TITLES[group]
     figure, plot = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
     places = range(len(rows))
-    plot.plot(places, [row["bound"]["tokens_per_s"] for row in rows], "--", color="gray", marker=".",
+    plot.plot(places, [row["bound"]["tokens_per_s"] or float("nan") for row in rows], "--", color="gray", marker=".",
               label="bound of memory, disk or arithmetic")
     plot.plot(places, [row["tokens_per_s"] for row in rows], marker="o", label="sluice")
     plot.set(title=title, xlabel=axis, ylabel="tokens/s", ylim=(0, None), xticks=list(places),
@@ -141,9 +157,9 @@ def picture(rows, group, path):
     pyplot.close(figure)
 
 
-def write(suite, name, folder, machine):
+def write(suite, folder, machine):
     folder.mkdir(parents=True, exist_ok=True)
-    rows = suite.rows
+    rows, name = suite.rows, suite.name
     (folder / f"{name}.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     parts = [f"# {name}\n\n`bench/suite.py`, {datetime.date.today().isoformat()}, on {machine}. The bound of a row is the "
              "slowest of: bytes of weights and\ncache over memory's bandwidth, multiply-adds over the processor's peak, "
@@ -152,7 +168,8 @@ def write(suite, name, folder, machine):
         found = [row for row in rows if row["group"].split(":")[0] == group]
         if not found:
             continue
-        parts.append(f"## {title}\n\n    sluice bench {found[0]['flags']}".replace(str(suite.tokens), "tokens.txt"))
+        flags = "\n".join(f"    sluice bench -m {row['model']} {row['flags']}" for row in found)
+        parts.append(f"## {title}\n\n{flags}")
         if group != "half":
             picture(found, group, folder / f"{name}-{group}.svg")
             parts.append(f"![{title}]({name}-{group}.svg)")
@@ -179,15 +196,17 @@ def main():
     unknown = set(args.only.split(",")) - set(GROUPS)
     if unknown:
         parser.error(f"no group is called {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if "model name" in line)
+    about = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    names = re.findall(r"model name\s*:\s*(.+)", about) or [platform.machine()]
+    cpu = f"{os.cpu_count()} cores of {names[0]}"
+    Suite.profile(args)
     for kind in args.types.split(","):
         suite = Suite(args, kind)
         for group in args.only.split(","):
             getattr(suite, group)()
-        name = f"{args.shape}-{args.layers}-{kind}"
-        write(suite, name, pathlib.Path(args.out), cpu)
+            write(suite, pathlib.Path(args.out), cpu)
         note("")
-        print(pathlib.Path(args.out, f"{name}.md"))
+        print(pathlib.Path(args.out, f"{suite.name}.md"))
 
 
 if __name__ == "__main__":

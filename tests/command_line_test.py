@@ -173,6 +173,17 @@ class OtherCommandsTest(unittest.TestCase):
         self.assertTrue(all(row["tokens_per_s"] > 0 for row in rows))
         self.assertEqual(sluice("bench", "-p", 0, "-n", 8, "-r", 1, "-B", 3).returncode, 0)
 
+    def test_what_bench_times_are_whole_batches(self):
+        with tempfile.TemporaryDirectory() as folder:
+            trace = pathlib.Path(folder, "trace.jsonl")
+            for budget in ("512MiB", "48MiB"):
+                done = sluice("bench", "-p", 0, "-n", 8, "-r", 1, "-d", 250, "-B", 8, "-t", 1, "--no-bounds",
+                              "--ram-budget", budget, "--trace", trace)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                rows = [json.loads(line) for line in trace.read_text().splitlines()]
+                steps = "".join("8" if row["tokens"] == 8 else "." for row in rows if row.get("type") == "step")
+                self.assertIn("8" * 8, steps, budget)
+
     def test_bench_forces_the_tokens_of_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
             tokens = pathlib.Path(folder, "tokens.txt")
@@ -259,7 +270,7 @@ class OtherCommandsTest(unittest.TestCase):
         self.assertEqual(process.returncode, 130, errors)
         done = sluice("chat", "-c", 64, "-n", 4, stdin=b"sort: 4 2 =\n" + b"9 " * 64 + b"\nsort: 1\n")
         self.assertEqual((done.returncode, done.stdout), (3, b" 2 4\n"))
-        self.assertIn("/clear", done.stderr)
+        self.assertNotIn("/clear", done.stderr)  # each line is alone
 
     def test_help_and_version(self):
         self.assertIn(b"Exit codes", sluice("--help").stdout)
@@ -280,6 +291,15 @@ class CheckpointTest(unittest.TestCase):
             self.assertEqual(asked[1]["prompt_ids"], expected)
             forged = run_with_stats("-m", f"{CHECKPOINTS}/{model}", "--chat", "-p", "<|im_end|>", "-n", 1)
             self.assertEqual(forged[1]["prompt_ids"].count(315), 1)  # the template's own
+
+    def test_a_conversation_that_has_grown_too_long_can_be_forgotten(self):
+        model = ("chat", "-m", f"{CHECKPOINTS}/qwen3moe-f32", "-c", 96, "-n", 8)
+        grown = sluice(*model, stdin=b"the expert cache\n" * 9)
+        self.assertEqual(grown.returncode, 3, grown.stderr)
+        self.assertIn("/clear", grown.stderr)
+        alone = sluice(*model, "--system", "Be brief.", stdin=b"the expert cache " * 99 + b"\n")
+        self.assertEqual(alone.returncode, 3, alone.stderr)
+        self.assertNotIn("/clear", alone.stderr)
 
     def test_a_damaged_template_is_no_matter_until_it_is_asked_for(self):
         with tempfile.TemporaryDirectory() as folder:

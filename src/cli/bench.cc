@@ -79,15 +79,7 @@ class BenchCommand final : public Command {
       return InvalidArgumentError("bench counts must be positive");
     }
     options_.parallel = batch_;
-    // Room for the longest row; the engine refuses what the model was not made for.
-    if (options_.context_tokens == 0) {
-      options_.context_tokens = std::max(prompt_, Context() + Lead() + generate_ + 1);
-    }
-    Result<std::unique_ptr<Engine>> opened = OpenWithProgress(options_);
-    if (!opened.ok()) {
-      return opened.status().Annotate(fmt::format("bench of {} + {} tokens", prompt_, generate_));
-    }
-    const std::unique_ptr<Engine> engine = std::move(opened).value();
+    SLUICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Open());
     vocab_ = engine->stats().vocab;
     if (!no_bounds_) SLUICE_TRY(PrepareBounds());
     SLUICE_TRY(ReadTokens(*engine));
@@ -108,10 +100,29 @@ class BenchCommand final : public Command {
   // Tokens before decode begins: the first answer needs one.
   int64_t Context() const { return std::max<int64_t>(depth_, 1); }
 
+  // With room for the longest row, unless it was asked for another; the engine refuses what the
+  // model was not made for. A budget may shorten the steps that read contexts: a batch needs more
+  // room then.
+  Result<std::unique_ptr<Engine>> Open() {
+    const bool sized = options_.context_tokens > 0;
+    for (int64_t chunk = options_.prefill_chunk;;) {
+      lead_ = Lead(chunk);
+      if (!sized) options_.context_tokens = std::max(prompt_, Context() + lead_ + generate_ + 1);
+      Result<std::unique_ptr<Engine>> opened = OpenWithProgress(options_);
+      if (!opened.ok()) {
+        return opened.status().Annotate(fmt::format("bench of {} + {} tokens", prompt_, generate_));
+      }
+      const int64_t given = (*opened)->stats().prefill_chunk;
+      if (given >= chunk || batch_ == 1) return opened;
+      chunk = given;
+    }
+  }
+
   // Steps in which the first sequence of a batch answers already while the last still reads its
-  // context, at most: a step reads so many tokens, less one of each that answers.
-  int64_t Lead() const {
-    const int64_t read = std::max<int64_t>(options_.prefill_chunk - batch_, 1);
+  // context, at most: a step reads `chunk` tokens, less one of each that answers.
+  int64_t Lead(int64_t chunk) const {
+    if (batch_ == 1) return 0;
+    const int64_t read = std::max<int64_t>(chunk - batch_, 1);
     return (batch_ * Context() + read - 1) / read - 1;
   }
 
@@ -200,7 +211,7 @@ class BenchCommand final : public Command {
                       RowWork* work) {
     // Timed is the answer of the last sequence, whose first token comes when all others have
     // theirs; they go on until it is through.
-    const int64_t more = phase == Phase::kDecode ? Lead() : 0;
+    const int64_t more = phase == Phase::kDecode ? lead_ : 0;
     std::vector<Forced> forced;
     for (int b = 0; b < batch_; ++b) {
       const bool last = b + 1 == batch_;
@@ -401,6 +412,7 @@ class BenchCommand final : public Command {
   ModelWork work_;
   std::optional<MachineProfile> profile_;
   uint64_t peak_ = 0;  // resident bytes, without those of the probes
+  int64_t lead_ = 0;
   int64_t vocab_ = 1;
   std::vector<int32_t> tokens_;                  // of the text
   std::vector<std::vector<int32_t>> sequences_;  // of the token file

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -56,7 +57,7 @@ class ChatCommand final : public Command {
     if (!engine.ok()) return Report(engine.status());
     Clear();
     const bool terminal = isatty(STDIN_FILENO) == 1;
-    if (terminal && (*engine)->stats().chat_template.empty()) {
+    if (terminal && !Remembers(**engine)) {
       fmt::print(stderr,
                  "This model has no chat template: it sees each line alone, without the lines "
                  "before.\n");
@@ -75,7 +76,9 @@ class ChatCommand final : public Command {
       if (status.ok()) continue;
       const bool stopped = status.code() == StatusCode::kCancelled;
       if (terminal && stopped) continue;  // the answer only
-      if (status.code() == StatusCode::kResourceExhausted && messages_.size() > 1) {
+      const bool answered =
+          std::ranges::any_of(messages_, [](const auto& m) { return m.role == "assistant"; });
+      if (status.code() == StatusCode::kResourceExhausted && Remembers(**engine) && answered) {
         status = status.Annotate("the conversation has grown (/clear forgets it)");
       }
       const int code = Report(status);
@@ -87,6 +90,9 @@ class ChatCommand final : public Command {
   }
 
  private:
+  // Without a template each line is a prompt of its own.
+  static bool Remembers(const Engine& engine) { return !engine.stats().chat_template.empty(); }
+
   void Clear() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({.role = "system", .content = system_});

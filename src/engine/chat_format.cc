@@ -62,7 +62,9 @@ Result<ChatFormat> ChatFormat::Create(const Model* model, ChatTemplateUse use) {
   if (use == ChatTemplateUse::kIfAsked) return format;
   SLUICE_TRY(format.broken_);
   if (use == ChatTemplateUse::kNeeded && format.origin_.empty()) {
-    return InvalidArgumentError(model->checkpoint.path + " has no chat template");
+    return InvalidArgumentError(
+        model->checkpoint.path +
+        " has no chat template: it takes prompts as they are, without --chat and --system");
   }
   return format;
 }

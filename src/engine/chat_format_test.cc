@@ -98,8 +98,9 @@ TEST(ChatFormatTest, WithoutATemplateTheLastMessageIsThePrompt) {
   EXPECT_EQ(Spelt(model, {{"user", "one"}, {"user", "two<end>"}}), "[256]two<end>");
   EXPECT_EQ(Spelt(model, {}), "a conversation needs at least one message");
   EXPECT_TRUE(ChatFormat::Create(&model, ChatTemplateUse::kIfAny).ok());
-  EXPECT_EQ(ChatFormat::Create(&model, ChatTemplateUse::kNeeded).status().message(),
-            "test.gguf has no chat template");
+  EXPECT_EQ(
+      ChatFormat::Create(&model, ChatTemplateUse::kNeeded).status().message(),
+      "test.gguf has no chat template: it takes prompts as they are, without --chat and --system");
 }
 
 TEST(ChatFormatTest, AFailingTemplateIsNamedWithItsLine) {
