@@ -1,5 +1,6 @@
 // A folder that one input of a fuzzer is written into: in memory where the system has a place for
-// that, and gone with the input, since libFuzzer ends without running destructors of statics.
+// that, empty at first, and gone with the input unless it crashes. (libFuzzer ends without running
+// destructors of statics.)
 #pragma once
 
 #include <unistd.h>
@@ -13,7 +14,10 @@ namespace sluice {
 
 class FuzzFolder {
  public:
-  FuzzFolder() { std::filesystem::create_directories(path_); }
+  FuzzFolder() {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
   FuzzFolder(const FuzzFolder&) = delete;
   FuzzFolder& operator=(const FuzzFolder&) = delete;
   ~FuzzFolder() {

@@ -205,8 +205,15 @@ class IoUringQueue final : public ReadQueue {
 class ThreadReadQueue final : public ReadQueue {
  public:
   explicit ThreadReadQueue(int depth) {
-    for (int i = 0; i < depth; ++i) {
-      threads_.emplace_back([this](const std::stop_token& stop) { Serve(stop); });
+    // More threads than this wait for the same disk. Those that the system refuses are done
+    // without.
+    constexpr int kMostThreads = 16;
+    try {
+      for (int i = 0; i < std::min(depth, kMostThreads); ++i) {
+        threads_.emplace_back([this](const std::stop_token& stop) { Serve(stop); });
+      }
+    } catch (const std::system_error&) {
+      if (threads_.empty()) throw;
     }
   }
   ThreadReadQueue(const ThreadReadQueue&) = delete;

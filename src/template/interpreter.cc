@@ -320,8 +320,10 @@ Status Interpreter::BindParameters(const Statement& macro, const Arguments& argu
   for (const auto& [name, unused] : arguments.named) SLUICE_TRY(meter_.Charge(NamedCost(name)));
   std::vector<std::pair<Text, Value>> named = arguments.named;
   const auto take = [&](const Text& name) -> std::optional<Value> {
-    const auto found = std::find_if(named.begin(), named.end(),
-                                    [&](const auto& argument) { return argument.first == name; });
+    const auto found = std::find_if(named.begin(), named.end(), [&](const auto& argument) {
+      *meter_.work() -= 1 + static_cast<int64_t>(std::min(argument.first.size(), name.size()));
+      return argument.first == name;
+    });
     if (found == named.end()) return std::nullopt;
     std::optional<Value> value = std::move(found->second);
     named.erase(found);
@@ -338,6 +340,7 @@ Status Interpreter::BindParameters(const Statement& macro, const Arguments& argu
     } else {
       given = take(parameter.name);
     }
+    SLUICE_TRY(meter_.CheckWork());
     if (!given && parameter.otherwise != nullptr) {
       SLUICE_TRY_ASSIGN(given, Evaluate(*parameter.otherwise));
     }

@@ -160,6 +160,15 @@ TEST(TemplateLimitTest, NothingIsWithoutBound) {
   const std::string many = "{% for a in range(9999) %}{% for b in range(9) %}";
   const std::string end = "{% endfor %}{% endfor %}";
   const std::string named = "'" + std::string(4000, 'n') + "'";
+  // That differ in their last letters; a call looks for each among all.
+  const auto long_names = [](const std::string& value, int order) {
+    std::string names;
+    for (int i = 0; i < 60; ++i) {
+      names += (i > 0 ? "," : "") + std::string(200, 'n') +
+               std::to_string(order > 0 ? 100 + i : 159 - i) + value;
+    }
+    return names;
+  };
   const std::pair<std::string, const char*> cases[] = {
       {many + "{% set x = a %}" + end, "steps"},
       {many + "text" + end, "steps"},
@@ -200,6 +209,9 @@ TEST(TemplateLimitTest, NothingIsWithoutBound) {
       {"{% for i in range(9999) %}{{ dict(**{" + named + ": i}) }}{% endfor %}", "characters"},
       {"{% macro m() %}{{ kwargs }}{% endmacro %}{% for i in range(9999) %}{{ m(**{" + named +
            ": i}) }}{% endfor %}",
+       "characters"},
+      {"{% macro m(" + long_names("", -1) + ") %}{% endmacro %}{% set d = dict(" +
+           long_names("=1", 1) + ") %}{% for i in range(2) %}{{ m(**d) }}{% endfor %}",
        "characters"},
       {"{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% for j in range(9) %}"
        "{% set ns.x = [ns.x] %}{% endfor %}{% endfor %}",

@@ -410,8 +410,8 @@ class CpuDevice final : public Device {
     const int64_t most_cols = (std::max({step.cols, step.ff, step.dense_ff}) + 31) / 32 * 32;
     const int64_t panels = panels_ == nullptr
                                ? 0
-                               : std::max(step.tokens, together) * PanelsOf(panels_->from) /
-                                     panels_->from * ColumnPanelBytes(most_cols);
+                               : MostPanels(std::max(step.tokens, together), panels_->from) *
+                                     ColumnPanelBytes(most_cols);
     // A group to pack and one to widen, of float rows at worst; weight panels; attention's blocks.
     const int64_t per_thread =
         2 * kGroupRows * 4 * most_cols +

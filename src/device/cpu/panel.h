@@ -8,6 +8,7 @@
 // Missing columns of the last panel are zero.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +33,11 @@ struct alignas(64) ColumnBlock {
 constexpr int64_t PanelsOf(int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns;
 }
+// The most panels that `columns` can take which come in products of `from` at least.
+constexpr int64_t MostPanels(int64_t columns, int64_t from) {
+  const int64_t least = PanelsOf(from);
+  return std::max(columns * least / from, columns * (least + 1) / (least * kPanelColumns + 1));
+}
 constexpr int64_t PanelBlockBytes(BlockRule rule) { return (8 + RuleNumbers(rule)) * 64; }
 constexpr int64_t ColumnPanelBytes(int64_t cols) {
   return cols / 32 * static_cast<int64_t>(sizeof(ColumnBlock));
@@ -39,7 +45,7 @@ constexpr int64_t ColumnPanelBytes(int64_t cols) {
 
 // How one instruction set multiplies panels.
 struct PanelKernels {
-  int from;  // columns from which on they are faster than tiles; bench/README.md
+  int from;  // columns from which on they are taken for faster than tiles; bench/README.md
   int bias;  // added to every weight's byte, which is unsigned then; 0: signed bytes
 
   // Null where the format has none.
