@@ -27,6 +27,7 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 BATCH_CONTEXT = 512
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the file, as memory for the whole process
 SEQUENCES = 64  # of the token file: as many as the largest batch
+DOES_NOT_FIT = 3  # exit code of a budget that is too small
 GROUPS = ("context", "prompt", "batch", "memory", "start")
 
 
@@ -46,6 +47,7 @@ class Suite:
         if not (self.model.exists() and self.tokens.exists()):
             self.run("synth", "--shape", args.shape, "--layers", args.layers, "--type", kind, "-o",
                      self.model, "--tokens", self.tokens, "--sequences", SEQUENCES)
+        self.longest = json.loads(self.run("inspect", self.model, "--json"))["context"]
 
     @staticmethod
     def profile(args):
@@ -58,6 +60,9 @@ class Suite:
     def run(self, *arguments):
         command = [self.args.sluice, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == DOES_NOT_FIT and "--ram-budget" in command:
+            print(f"\r\033[Kleft out: {done.stderr.splitlines()[0]}", file=sys.stderr)
+            return None
         if done.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
         return done.stdout
@@ -65,7 +70,10 @@ class Suite:
     def bench(self, group, at, *flags):
         note(f"{self.model.name}: {group} {at}")
         flags = [str(flag) for flag in flags]
-        row = json.loads(self.run("bench", "-m", self.model, "--json", *flags))[-1]
+        report = self.run("bench", "-m", self.model, "--json", *flags)
+        if report is None:
+            return
+        row = json.loads(report)[-1]
         shown = " ".join(flags).replace(str(self.tokens), "tokens.txt")
         self.rows.append({**row, "group": group, "at": at, "flags": shown, "model": self.model.name})
 
@@ -74,11 +82,11 @@ class Suite:
 
     # Contexts and prompts may be longer than the sequences of the file: they take random tokens.
     def context(self):
-        for depth in CONTEXTS:
+        for depth in (depth for depth in CONTEXTS if depth + 64 <= self.longest):
             self.bench("context", depth, "-p", 0, "-n", 32, "-d", depth, "-r", 2)
 
     def prompt(self):
-        for count in PROMPTS:
+        for count in (count for count in PROMPTS if count < self.longest):
             self.bench("prompt", count, "-p", count, "-n", 0, "-r", 2)
 
     def batch(self):
@@ -109,11 +117,13 @@ class Suite:
                 cold = False
             budget = int(self.model.stat().st_size * share)
             begin = time.monotonic()
-            self.run("run", "-m", self.model, "-p", "The sea is", "-n", 1, "--ignore-eos", "--ram-budget",
-                     budget, "--stats", stats)
+            done = self.run("run", "-m", self.model, "-p", "The sea is", "-n", 1, "--ignore-eos", "--ram-budget",
+                            budget, "--stats", stats)
+            if done is None:
+                continue
             self.rows.append({"group": "start", "at": share, "cold": cold, "seconds": time.monotonic() - begin,
                               "bytes_read": json.loads(stats.read_text())["experts"]["bytes_read"]})
-        stats.unlink()
+        stats.unlink(missing_ok=True)
 
 
 def table(rows, heading):
