@@ -81,9 +81,12 @@ Status AddTokenizerKeys(const Vocabulary& vocabulary, int64_t rows,
         "a Unigram tokenizer is read but not written; take a GGUF file of the model that has its "
         "tokenizer, and convert that");
   }
-  if (!byte_level && !vocabulary.rules.normalize.empty()) {
-    return UnsupportedError(
-        "tokenizer.json: GGUF has no key for the normalizer of a tokenizer over characters");
+  // Readers of GGUF know by the pre-tokenizer's name whether text is brought to NFC.
+  const auto lost = [&](const NormalizeStep& step) {
+    return !byte_level || step.kind != NormalizeKind::kNfc;
+  };
+  if (std::ranges::any_of(vocabulary.rules.normalize, lost)) {
+    return UnsupportedError("tokenizer.json: GGUF has no key for the tokenizer's normalizer");
   }
   std::string name = pre_tokenizer;
   if (!name.empty() && !byte_level) {

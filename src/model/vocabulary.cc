@@ -84,7 +84,13 @@ Status ReadNormalizer(const Metadata& metadata, Vocabulary* vocabulary) {
   if (table != nullptr && !table->empty()) {
     std::string bytes;
     bytes.reserve(table->size());
-    for (const int64_t byte : *table) bytes.push_back(static_cast<char>(byte & 0xFF));
+    for (const int64_t byte : *table) {
+      if (byte < -128 || byte > 255) {
+        return CorruptError(metadata.source() + ": " + Key("precompiled_charsmap") +
+                            " holds numbers that are no bytes");
+      }
+      bytes.push_back(static_cast<char>(byte & 0xFF));
+    }
     steps.push_back({.kind = NormalizeKind::kCharsmap, .from = std::move(bytes), .to = {}});
   }
   SLUICE_TRY_ASSIGN(const bool merge, metadata.BoolOr(Key("remove_extra_whitespaces"), false));

@@ -199,6 +199,16 @@ TEST(VocabularyFromGgufTest, RefusesADamagedTableOfCharacters) {
   EXPECT_THAT(tokenizer.status().message(), testing::HasSubstr("precompiled charsmap"));
 }
 
+TEST(VocabularyFromGgufTest, RefusesATableOfNumbersThatAreNoBytes) {
+  for (const int64_t number : {256, 260, -129}) {
+    Metadata metadata = UnigramMetadata();
+    metadata.Insert("tokenizer.ggml.precompiled_charsmap",
+                    std::vector<int64_t>{4, 0, 0, 0, number});
+    EXPECT_THAT(VocabularyFromGguf(metadata).status().message(),
+                testing::HasSubstr("numbers that are no bytes"));
+  }
+}
+
 Result<Vocabulary> FromDirectory(const std::string& config, const std::string& generation) {
   Result<Metadata> metadata = MetadataFromJson(config, "config.json");
   if (!metadata.ok()) return metadata.status();

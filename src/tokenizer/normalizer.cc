@@ -188,10 +188,20 @@ Result<Normalizer> Normalizer::Create(const std::vector<NormalizeStep>& steps) {
         break;
       case NormalizeKind::kReplaceText:
         if (rule.from.empty()) return CorruptError("normalizer: replaces an empty text");
+        if (rule.from.size() > kMaxReplacedBytes) {
+          return UnsupportedError(
+              fmt::format("normalizer: replaces a text of {} bytes; at most {} can be",
+                          rule.from.size(), kMaxReplacedBytes));
+        }
         own = static_cast<double>(rule.to.size()) / static_cast<double>(rule.from.size());
         break;
       case NormalizeKind::kReplacePattern: {
         SLUICE_TRY_ASSIGN(step.splitter, MakeSplitter(rule.from));
+        if (step.splitter->may_match_nothing()) {
+          return UnsupportedError(
+              "normalizer: replaces a pattern that may match nothing: it would add text "
+              "everywhere");
+        }
         own = static_cast<double>(rule.to.size());
         break;
       }

@@ -21,7 +21,7 @@ class Normalizer {
   static Result<Normalizer> Create(const std::vector<NormalizeStep>& steps);
 
   // Any bytes; those that are not UTF-8 stay as they are. Cost: O(n log n), n the bytes of `text`
-  // and of what the steps make of it.
+  // and of what the steps make of it; of patterns to be replaced, what Splitter says of them.
   std::string Apply(std::string_view text) const;
 
  private:

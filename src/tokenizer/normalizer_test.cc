@@ -64,8 +64,19 @@ TEST(NormalizerTest, RefusesWhatMakesNoSense) {
             std::string::npos);
   EXPECT_NE(refusal(Steps(65, {.kind = NormalizeKind::kNmt})).find("65 steps"), std::string::npos);
   const NormalizeStep doubling{.kind = NormalizeKind::kReplaceText, .from = "a", .to = "aa"};
-  EXPECT_EQ(refusal(Steps(12, doubling)), "accepted");
-  EXPECT_NE(refusal(Steps(13, doubling)).find("8192 times as long"), std::string::npos);
+  EXPECT_EQ(refusal(Steps(8, doubling)), "accepted");
+  EXPECT_NE(refusal(Steps(9, doubling)).find("512 times as long"), std::string::npos);
+  const std::string longest(kMaxReplacedBytes, 'a');
+  EXPECT_EQ(refusal({{.kind = NormalizeKind::kReplaceText, .from = longest}}), "accepted");
+  EXPECT_NE(
+      refusal({{.kind = NormalizeKind::kReplaceText, .from = longest + "b"}}).find("513 bytes"),
+      std::string::npos);
+  for (const char* pattern : {"^", "$", "\\b", "x*", "a|"}) {
+    EXPECT_NE(
+        refusal({{.kind = NormalizeKind::kReplacePattern, .from = pattern}}).find("match nothing"),
+        std::string::npos)
+        << pattern;
+  }
 }
 
 TEST(NormalizerTest, AMegabyteOfOneKindEnds) {

@@ -104,6 +104,11 @@ class Pcre2Splitter final : public Splitter {
     }
   }
 
+  bool may_match_nothing() const override {
+    uint32_t may = 0;
+    return pcre2_pattern_info(code_.get(), PCRE2_INFO_MATCHEMPTY, &may) != 0 || may != 0;
+  }
+
  private:
   std::unique_ptr<pcre2_code, FreeCode> code_;
   std::unique_ptr<pcre2_match_context, FreeMatchContext> limits_;

@@ -28,6 +28,9 @@ class Splitter {
 
   // Appends the non-empty matches in `text`, in order, not overlapping.
   virtual void FindMatches(std::string_view text, std::vector<TextSpan>* matches) const = 0;
+
+  // Whether the pattern could match where nothing is: such matches are not found.
+  virtual bool may_match_nothing() const { return false; }
 };
 
 // The splitter for `pattern`: hand-written if there is one.
@@ -39,7 +42,8 @@ std::unique_ptr<Splitter> MakeLinearSplitter(std::string_view pattern);
 // `pattern` in PCRE2, in the dialect of tokenizer.json: Unicode classes, and "$" matches at the end
 // of every line. Patterns whose meaning there PCRE2 does not share are refused (set operations and
 // nested sets in brackets, \h). Where a match would exceed the limits on work, the rest of the text
-// counts as unmatched.
+// counts as unmatched. The limits are for each place of a text where a match may begin: patterns
+// that look far from everywhere ("a.*[bc]") take time with the square of the text.
 Result<std::unique_ptr<Splitter>> MakePcre2Splitter(const std::string& pattern);
 
 // The patterns with hand-written matchers of their own.

@@ -97,9 +97,9 @@ constexpr char kWhitespace[] =
 // has none. The same as normalisation: rows of whitespace become one space, or nothing at the ends
 // and before a mark.
 Status MergeWhitespace(Vocabulary* vocabulary) {
-  const bool by_whitespace = vocabulary->steps.size() == 1 &&
-                             vocabulary->steps[0].pattern == kWhitespace &&
-                             vocabulary->steps[0].behavior == SplitBehavior::kRemoved;
+  const bool by_whitespace =
+      vocabulary->steps.size() == 1 && vocabulary->steps[0].pattern == kWhitespace &&
+      vocabulary->steps[0].behavior == SplitBehavior::kRemoved && !vocabulary->steps[0].invert;
   if (!by_whitespace || vocabulary->rules.prefix != SpacePrefix::kEveryUnlessSpace) {
     return UnsupportedError("tokenizer.json: Metaspace after another split");
   }
@@ -120,6 +120,9 @@ Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
   if (StringField(stage, "replacement") != kSpaceMark) {
     return UnsupportedError("tokenizer.json: Metaspace with another mark than U+2581");
   }
+  if (vocabulary->rules.prefix != SpacePrefix::kNever) {
+    return UnsupportedError("tokenizer.json: Metaspace beside a normalizer that prepends U+2581");
+  }
   vocabulary->rules.mark_spaces = true;
   std::string scheme = StringField(stage, "prepend_scheme");
   if (scheme.empty()) scheme = BoolField(stage, "add_prefix_space", true) ? "always" : "never";
@@ -131,8 +134,13 @@ Status ReadMetaspace(const Json& stage, Vocabulary* vocabulary) {
     return UnsupportedError("tokenizer.json: Metaspace prepend_scheme " + QuoteForMessage(scheme) +
                             " is not known");
   }
-  if (!vocabulary->steps.empty()) SLUICE_TRY(MergeWhitespace(vocabulary));
-  if (BoolField(stage, "split", true)) {
+  const bool split = BoolField(stage, "split", true);
+  if (!vocabulary->steps.empty()) {
+    // Words that were cut apart may not be joined again.
+    if (!split) return UnsupportedError("tokenizer.json: Metaspace after another split");
+    SLUICE_TRY(MergeWhitespace(vocabulary));
+  }
+  if (split) {
     vocabulary->steps.push_back(
         {.pattern = "[\u2581]", .behavior = SplitBehavior::kMergedWithNext});
   }

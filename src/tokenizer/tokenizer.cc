@@ -101,22 +101,29 @@ Status CheckScores(const Vocabulary& vocabulary) {
         fmt::format("{} scores for {} tokens", vocabulary.scores.size(), vocabulary.pieces.size()));
   }
   for (size_t id = 0; by_score && id < vocabulary.scores.size(); ++id) {
-    if (!std::isfinite(vocabulary.scores[id])) {
-      return CorruptError(fmt::format("token {} has a score that is not a number", id));
+    if (!(std::abs(vocabulary.scores[id]) <= kMaxScore)) {
+      return CorruptError(fmt::format("token {} has a score that is no number or too large", id));
     }
   }
   if (!unigram) return {};
   if (vocabulary.unit != PieceUnit::kCharacter) {
     return UnsupportedError("a unigram vocabulary over bytes; those over characters are supported");
   }
-  if (!std::isfinite(vocabulary.unknown_score)) {
-    return CorruptError("the score of unknown characters is not a number");
+  if (!(std::abs(vocabulary.unknown_score) <= 2 * kMaxScore)) {
+    return CorruptError("the score of unknown characters is no number or too large");
   }
+  size_t bytes = 0;
   for (size_t id = 0; id < vocabulary.pieces.size(); ++id) {
     if (vocabulary.pieces[id].size() > kMaxUnigramBytes) {
       return UnsupportedError(fmt::format("token {} has {} bytes; at most {} can be with unigram",
                                           id, vocabulary.pieces[id].size(), kMaxUnigramBytes));
     }
+    bytes += vocabulary.pieces[id].size();
+  }
+  if (bytes > kMaxUnigramBytesInAll) {
+    return UnsupportedError(
+        fmt::format("the tokens have {} bytes in all; at most {} can be with unigram", bytes,
+                    kMaxUnigramBytesInAll));
   }
   return {};
 }

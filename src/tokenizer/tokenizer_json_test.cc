@@ -132,6 +132,16 @@ TEST(TokenizerJsonTest, NamesWhatItDoesNotSupport) {
   expect("/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Odd"})",
          "\"Odd\"");
   expect("/pre_tokenizer", R"({"type": "Split"})", "without a pattern");
+  for (const char* before : {R"({"type": "Digits"})",
+                             R"({"type": "Split", "behavior": "Removed", "invert": true,
+                                 "pattern": {"Regex": "\\s"}})"}) {
+    const std::string stages = R"({"type": "Sequence", "pretokenizers": [)" + std::string(before) +
+                               R"(, {"type": "Metaspace", "replacement": "\u2581"}]})";
+    expect("/pre_tokenizer", stages.c_str(), "Metaspace after another split");
+  }
+  expect("/pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+             {"type": "Metaspace", "replacement": "\u2581", "split": false}]})",
+         "Metaspace after another split");
   expect("/pre_tokenizer",
          R"({"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]})",
          "\"Digits\"");

@@ -277,6 +277,24 @@ INSTANTIATE_TEST_SUITE_P(
                   v->pieces[265] = std::string(kMaxUnigramBytes + 1, 'x');
                 },
                 "at most 512"},
+        BadCase{"unigram_pieces",
+                [](Vocabulary* v) {
+                  v->segmentation = Segmentation::kUnigram;
+                  for (int i = 0; i < (32 << 10) + 1; ++i) {
+                    std::string piece = std::to_string(i);
+                    piece.resize(kMaxUnigramBytes, 'x');
+                    v->pieces.push_back(std::move(piece));
+                    v->kinds.push_back(TokenKind::kNormal);
+                    v->scores.push_back(0);
+                  }
+                },
+                "in all"},
+        BadCase{"large_score",
+                [](Vocabulary* v) {
+                  v->segmentation = Segmentation::kUnigram;
+                  v->scores[9] = -1e31;
+                },
+                "token 9"},
         BadCase{"unknown_score",
                 [](Vocabulary* v) {
                   v->segmentation = Segmentation::kUnigram;

@@ -143,8 +143,11 @@ inline constexpr size_t kMaxPieceBytes = size_t{1} << 14;
 inline constexpr size_t kMaxUnigramBytes = 512;  // of a piece; bounds the work for each character
 inline constexpr size_t kMaxSplitSteps = 64;
 inline constexpr size_t kMaxNormalizeSteps = 64;
-// How many times as long normalisation may make a text.
-inline constexpr double kMaxGrowth = 4096;
+inline constexpr size_t kMaxUnigramBytesInAll = size_t{16} << 20;  // ten times the largest known
+inline constexpr double kMaxScore = 1e30;                          // sums over any text stay finite
+inline constexpr size_t kMaxReplacedBytes = 512;  // of a text that normalisation looks for
+// How many times as long normalisation may make a text; the largest known could, a hundred times.
+inline constexpr double kMaxGrowth = 256;
 
 // "left right" as GGUF and tokenizer.json write it: the first space that is not the first byte.
 Result<Merge> ParseMerge(std::string_view text);
