@@ -130,9 +130,11 @@ Status ReadSpecial(const Metadata& metadata, Vocabulary* vocabulary) {
   std::optional<TokenId> end_of_message;
   SLUICE_TRY(ReadId(metadata, "eom_token_id", &end_of_message));
   if (end_of_message) vocabulary->end_of_generation.push_back(*end_of_message);
-  // Files that do not say: SentencePiece's merges start with bos, unigram models end with eos.
-  const bool usual =
-      vocabulary->unit == PieceUnit::kCharacter && !unigram && special.bos.has_value();
+  // Files that do not say: SentencePiece's merges start with bos, and so do byte-level families
+  // that take whole words first (Llama 3, Tekken); unigram models end with eos.
+  const bool starts =
+      vocabulary->unit == PieceUnit::kCharacter ? !unigram : vocabulary->rules.ignore_merges;
+  const bool usual = starts && special.bos.has_value();
   SLUICE_TRY_ASSIGN(vocabulary->add_bos, metadata.BoolOr(Key("add_bos_token"), usual));
   SLUICE_TRY_ASSIGN(vocabulary->add_eos, metadata.BoolOr(Key("add_eos_token"), unigram));
   return {};

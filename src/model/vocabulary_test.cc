@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -197,6 +198,30 @@ TEST(VocabularyFromGgufTest, RefusesADamagedTableOfCharacters) {
   const auto tokenizer = Tokenizer::Create(VocabularyFromGguf(metadata).value());
   ASSERT_FALSE(tokenizer.ok());
   EXPECT_THAT(tokenizer.status().message(), testing::HasSubstr("precompiled charsmap"));
+}
+
+// As llama.cpp (src/llama-vocab.cpp): by name, unless the file says otherwise.
+TEST(VocabularyFromGgufTest, ByteLevelFamiliesThatStartWithBos) {
+  const auto starts = [](const char* name, std::optional<bool> said) {
+    Metadata metadata("test.gguf");
+    metadata.Insert("tokenizer.ggml.model", std::string("gpt2"));
+    metadata.Insert("tokenizer.ggml.pre", std::string(name));
+    metadata.Insert("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "<bos>"});
+    metadata.Insert("tokenizer.ggml.merges", std::vector<std::string>{});
+    metadata.Insert("tokenizer.ggml.bos_token_id", int64_t{2});
+    if (said) metadata.Insert("tokenizer.ggml.add_bos_token", *said);
+    const Result<Vocabulary> vocabulary = VocabularyFromGguf(metadata);
+    EXPECT_TRUE(vocabulary.ok()) << vocabulary.status().message();
+    return vocabulary.ok() && vocabulary->add_bos;
+  };
+  for (const char* name : {"llama-bpe", "llama3", "falcon3", "pixtral", "tekken"}) {
+    EXPECT_TRUE(starts(name, {})) << name;
+    EXPECT_FALSE(starts(name, false)) << name;
+  }
+  for (const char* name : {"gpt-2", "qwen2", "deepseek-llm", "dbrx", "gpt-4o"}) {
+    EXPECT_FALSE(starts(name, {})) << name;
+    EXPECT_TRUE(starts(name, true)) << name;
+  }
 }
 
 TEST(VocabularyFromGgufTest, RefusesATableOfNumbersThatAreNoBytes) {
